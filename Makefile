@@ -1,0 +1,61 @@
+# Needs git, make and Python >= 3.11; everything else is installed into $(VENV) by the first target that needs it.
+
+VENV ?= .venv
+PYTHON ?=
+ACCELERATOR ?=
+ARGS ?=
+RUN = $(VENV)/bin/python
+
+.PHONY: help heads heads-full test test-slow lint lock bench doctor clean setup
+
+help:
+	@echo "make heads        what a head is worth: trains small translators, writes a report (minutes on two cores)"
+	@echo "make heads-full   the same question with more seeds and longer training"
+	@echo "make test         the tests;  make test-slow: the longer ones"
+	@echo "make lint         ruff, pyright and the import rules"
+	@echo "make doctor       looks at this machine and says what to mend"
+	@echo "make bench        the benchmarks;  make lock: pins the dependencies anew"
+	@echo "make clean        removes the environment and the caches, never your runs"
+	@echo
+	@echo "ARGS='...' is handed on:           make heads ARGS='--help'"
+	@echo "PYTHON=... chooses the interpreter: make PYTHON=python3.12 test"
+	@echo "ACCELERATOR=cuda13 (cuda12, tpu) installs jax for it: make ACCELERATOR=cuda13 heads"
+
+setup:
+	@VENV='$(VENV)' PYTHON='$(PYTHON)' ACCELERATOR='$(ACCELERATOR)' sh .ci/setup
+
+heads: setup
+	@$(RUN) -m experiments.head_counts $(ARGS)
+
+heads-full: setup
+	@$(RUN) -m experiments.head_counts --full $(ARGS)
+
+test: setup
+	$(RUN) -m pytest -q $(ARGS)
+
+# Exit code 5 says that no test carries the mark; that is fine.
+test-slow: setup
+	$(RUN) -m pytest -q -m slow --durations=10 $(ARGS) || [ $$? -eq 5 ]
+
+lint: setup
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m pyright --pythonpath $(RUN)
+	$(VENV)/bin/lint-imports --cache-dir .cache/import_linter
+
+# Keeps the versions it can; all anew: make lock ARGS=--upgrade
+lock: setup
+	$(RUN) -m uv pip compile pyproject.toml --universal --python-version 3.11 \
+	  --extra views --extra test --extra lint --extra house \
+	  --no-header --no-emit-index-url --no-emit-find-links --no-annotate -q -o requirements.lock $(ARGS)
+
+bench: setup
+	@$(RUN) -m experiments.benchmarks $(ARGS)
+
+# By its path: it must speak even where attention_jax cannot be imported.
+doctor: setup
+	@$(RUN) -P attention_jax/doctor.py
+
+clean:
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

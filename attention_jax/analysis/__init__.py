@@ -1,0 +1,1 @@
+"""What runs say side by side: statistics over seeds, comparisons of head counts."""

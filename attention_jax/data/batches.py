@@ -1,0 +1,268 @@
+"""Token numbers to batches of a few fixed shapes, in an order that only the seed decides.
+
+Every shape is one compiled program, so there are few. Which batch stands at position i is a pure
+function of (seed, i): to resume a run exactly, its position is all that must be kept.
+"""
+
+import sys
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from attention_jax.data.buckets import choose, rounded, rows_within
+from attention_jax.data.pair import Pair
+from attention_jax.data.text import DataError
+from attention_jax.data.tokens import END, PAD, START, Tokenizer
+
+
+class Batch(NamedTuple):
+    """One step's data; every row is one pair, and rows of padding only fill up the shape.
+
+    Attributes:
+      source: tokens, then END, then PAD.
+      target_in: START, then tokens, then PAD: what the decoder has seen.
+      target_out: tokens, then END, then PAD: what it should say next.
+      weights: 1 where target_out is real, 0 where it is padding.
+    """
+
+    source: Int[np.ndarray, "B S"]
+    target_in: Int[np.ndarray, "B T"]
+    target_out: Int[np.ndarray, "B T"]
+    weights: Float[np.ndarray, "B T"]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Encoded pairs without marks.
+
+    Attributes:
+      sources: token numbers, int32, one array for each pair.
+      targets: the same of the other side.
+      max_length: the most tokens that a side has, its END included.
+      kept: for each pair, its place among the pairs that came in.
+      dropped: how many were too long and are not here.
+    """
+
+    sources: Sequence[np.ndarray]
+    targets: Sequence[np.ndarray]
+    max_length: int
+    kept: np.ndarray = field(repr=False)
+    dropped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @property
+    def note(self) -> str:
+        """What was dropped and why, in one line."""
+        return (
+            f"dropped {self.dropped:,} of {self.dropped + len(self):,} pairs with more than "
+            f"{self.max_length} tokens on a side, the end mark included"
+        )
+
+
+def encode_pairs(pairs: Iterable[Pair], tokenizer: Tokenizer, *, max_length: int) -> Examples:
+    """Encodes pairs and drops the ones that are too long; `Examples.note` reports it.
+
+    Args:
+      pairs: sentences and translations.
+      tokenizer: of both languages.
+      max_length: the most tokens a side, its END included.
+
+    Raises:
+      DataError: nothing is left, or there was nothing.
+    """
+    pairs = list(pairs)
+    sides = [
+        [np.asarray(ids, dtype=np.int32) for ids in tokenizer.encode_all(texts)]
+        for texts in ((pair.source for pair in pairs), (pair.target for pair in pairs))
+    ]
+    longest = np.array([max(len(s), len(t)) + 1 for s, t in zip(*sides, strict=True)], dtype=int)
+    kept = np.flatnonzero(longest <= max_length)
+    if not len(kept):
+        found = f"; the shortest has {longest.min()}" if len(pairs) else ""
+        raise DataError(
+            f"none of {len(pairs):,} pairs has at most {max_length} tokens a side{found}."
+        )
+    return Examples(
+        sources=[sides[0][i] for i in kept],
+        targets=[sides[1][i] for i in kept],
+        max_length=max_length,
+        kept=kept,
+        dropped=len(pairs) - len(kept),
+    )
+
+
+class BatchPlan:
+    """All batches of all epochs: `plan[i]` is batch `i % len(plan)` of epoch `i // len(plan)`.
+
+    An epoch shuffles the pairs, sorts them into length buckets, cuts every bucket into batches of
+    its one shape (the last filled up with empty rows) and shuffles the batches. So every pair comes
+    exactly once an epoch. The bucket lengths are those that need the fewest positions, padding and
+    empty rows included, for the lengths that the data has. Reading is safe from many threads.
+
+    Args:
+      examples: the encoded pairs.
+      tokens: the most positions a side of a batch has, padding included. A pair longer than that
+        still gets a batch of one row.
+      shapes: the most shapes, so the most programs that a step compiles to.
+      seed: decides every order.
+
+    Raises:
+      ValueError: a number is out of range, or there are no examples.
+    """
+
+    def __init__(self, examples: Examples, *, tokens: int, shapes: int = 3, seed: int = 0):
+        for name, value, least in (("tokens", tokens, 1), ("shapes", shapes, 1), ("seed", seed, 0)):
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, not {value}.")
+        self._source = _Flat(examples.sources)
+        self._target = _Flat(examples.targets)
+        self._seed = seed
+        longest = np.maximum(self._source.sizes, self._target.sizes)
+        lengths, counts = choose(longest, tokens, shapes, examples.max_length)
+        self.shapes = tuple((rows_within(int(n), tokens), int(n)) for n in lengths)
+        """(rows, length) of every shape, shortest first."""
+        self._bucket = np.searchsorted(lengths, longest).astype(np.int32)
+        # Of each batch of the unshuffled epoch: its length, and its part of the pairs by bucket.
+        self._cuts: list[tuple[int, int, int]] = []
+        end = 0
+        for (rows, length), count in zip(self.shapes, counts, strict=True):
+            start, end = end, end + count
+            self._cuts += [(length, at, min(at + rows, end)) for at in range(start, end, rows)]
+        self._rows = dict((length, rows) for rows, length in self.shapes)
+        self._epochs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """Batches an epoch, the same in every epoch."""
+        return len(self._cuts)
+
+    def __getitem__(self, index: int) -> Batch:
+        if index < 0:
+            raise IndexError(f"batches are numbered from 0; {index} is none.")
+        epoch, place = divmod(int(index), len(self))
+        order, batches = self._order(epoch)
+        length, start, end = self._cuts[batches[place]]
+        return _batch(self._source, self._target, order[start:end], self._rows[length], length)
+
+    def __iter__(self):
+        """The batches of the first epoch."""
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def padding(self) -> float:
+        """The share of all positions of an epoch, on both sides, that hold no token."""
+        used = len(self._source.tokens) + len(self._target.tokens)
+        return 1 - used / sum(2 * length * self._rows[length] for length, _, _ in self._cuts)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{rows} x {length}" for rows, length in self.shapes)
+        return (
+            f"BatchPlan({len(self._bucket):,} pairs, {len(self):,} batches an epoch, "
+            f"rows x length {shapes}, padding {self.padding:.1%})"
+        )
+
+    def _order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs sorted by bucket, and batches, in the order of an epoch."""
+        with self._lock:
+            if epoch not in self._epochs:
+                bits = np.random.PCG64(np.random.SeedSequence([self._seed, epoch]))
+                # Raw bits keep their meaning between NumPy versions, `permutation` need not.
+                pairs = np.argsort(bits.random_raw(len(self._bucket)), kind="stable")
+                pairs = pairs[np.argsort(self._bucket[pairs], kind="stable")].astype(np.int32)
+                batches = np.argsort(bits.random_raw(len(self)), kind="stable")
+                # Two, because readers ahead may be in the next epoch already.
+                self._epochs = {n: kept for n, kept in self._epochs.items() if abs(n - epoch) == 1}
+                self._epochs[epoch] = pairs, batches
+            return self._epochs[epoch]
+
+
+def train_iterator(plan: BatchPlan, *, threads: int = 2, ahead: int = 16) -> Any:
+    """An endless iterator over the plan, read ahead by threads.
+
+    Args:
+      plan: what to read.
+      threads: how many read at once.
+      ahead: how many batches wait ready.
+
+    Returns:
+      A Grain iterator; `get_state()` is its position only, and after `set_state(state)` comes
+      exactly the batch that would have come.
+    """
+    import grain
+
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
+    return iter(grain.MapDataset.source(_Endless(plan)).to_iter_dataset(options))
+
+
+def eval_batches(examples: Examples, *, tokens: int, length: int | None = None) -> list[Batch]:
+    """The examples in order, in batches of one shape; the last is filled up with empty rows.
+
+    Args:
+      examples: the encoded pairs.
+      tokens: the most positions a side of a batch has, padding included.
+      length: the padded length; None takes the longest pair, rounded up.
+
+    Raises:
+      ValueError: a pair is longer than `length`.
+    """
+    source, target = _Flat(examples.sources), _Flat(examples.targets)
+    longest = int(max(source.sizes.max(), target.sizes.max()))
+    if length is None:
+        length = int(rounded(np.array([longest]), examples.max_length)[0])
+    if longest > length:
+        raise ValueError(f"the longest pair has {longest} tokens a side; length {length} is short.")
+    rows = rows_within(length, tokens)
+    places = np.arange(len(examples))
+    cuts = range(0, len(examples), rows)
+    return [_batch(source, target, places[at : at + rows], rows, length) for at in cuts]
+
+
+class _Flat:
+    """Many token arrays as one, each closed with END: quick to gather from, light to keep."""
+
+    def __init__(self, sequences: Sequence[np.ndarray]):
+        if not len(sequences):
+            raise ValueError("there are no examples to make batches of.")
+        end = np.array([END], dtype=np.int32)
+        self.tokens = np.concatenate([part for ids in sequences for part in (ids, end)])
+        self.sizes = np.array([len(ids) + 1 for ids in sequences], dtype=np.int64)
+        self.starts = np.cumsum(self.sizes) - self.sizes
+
+    def gather(self, places: np.ndarray, rows: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """[rows, length] tokens padded with PAD, and where they are real."""
+        columns = np.arange(length)
+        real = np.zeros((rows, length), dtype=bool)
+        real[: len(places)] = columns < self.sizes[places, None]
+        found = np.full((rows, length), PAD, dtype=np.int32)
+        where = self.starts[places, None] + columns
+        taken = self.tokens.take(where, mode="clip")  # what lies past a row's end is not real
+        np.copyto(found[: len(places)], taken, where=real[: len(places)])
+        return found, real
+
+
+class _Endless:
+    """The plan as a source without end; Grain wraps positions around at a source's own length."""
+
+    def __init__(self, plan: BatchPlan):
+        self._plan = plan
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+    def __getitem__(self, index: int) -> Batch:
+        return self._plan[index]
+
+
+def _batch(source: _Flat, target: _Flat, places: np.ndarray, rows: int, length: int) -> Batch:
+    source_ids, _ = source.gather(places, rows, length)
+    target_out, real = target.gather(places, rows, length)
+    target_in = np.full_like(target_out, PAD)
+    np.copyto(target_in[:, 1:], target_out[:, :-1], where=real[:, 1:])
+    target_in[: len(places), 0] = START
+    return Batch(source_ids, target_in, target_out, real.astype(np.float32))

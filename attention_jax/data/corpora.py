@@ -1,0 +1,149 @@
+"""One name to one corpus: the phrasebook, the user's own files, or a TFDS translation set."""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from attention_jax.data.pair import Pair
+from attention_jax.data.text import DataError, read_folder, read_tsv, split_pairs
+from attention_jax.data.tokens import SMALLEST
+
+FORMS = (
+    '"phrasebook" (built in), a folder with train.en, train.es, val.en, val.es (or your languages; '
+    "plain or .gz), a two-column .tsv or .tsv.gz file, or a TFDS set such as para_crawl/enes"
+)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Sentence pairs of one language pair.
+
+    Attributes:
+      name: what was asked for.
+      source: the language to translate from.
+      target: the language to translate into.
+      splits: train, validation, and any whose name begins with test.
+      notes: what was dropped or cut, and why; one sentence each.
+    """
+
+    name: str
+    source: str
+    target: str
+    splits: Mapping[str, Sequence[Pair]]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which text, and how it becomes batches.
+
+    Attributes:
+      corpus: "phrasebook", a folder, a two-column .tsv[.gz] file, or a TFDS name such as
+        para_crawl/enes.
+      source: the language to translate from; of a .tsv file, a name for its first column.
+      target: the language to translate into; of a .tsv file, a name for its second column.
+      vocabulary: tokens of both languages together, at most.
+      max_length: the most tokens a side, its end mark included; longer pairs are dropped.
+      batch_tokens: the most positions a side of a batch, padding included.
+      shapes: how many padded lengths there may be; each is one compiled program.
+      limit: at most this many training pairs; None takes all.
+      cache: where made or downloaded sets are kept; None takes $ATTENTION_JAX_CACHE, or
+        ~/.cache/attention_jax.
+    """
+
+    corpus: str = "phrasebook"
+    source: str = "en"
+    target: str = "es"
+    vocabulary: int = 8_000
+    max_length: int = 64
+    batch_tokens: int = 2_048
+    shapes: int = 3
+    limit: int | None = None
+    cache: Path | None = None
+
+    def __post_init__(self):
+        if not self.corpus:
+            raise DataError(f"corpus is empty; {FORMS} would fit.")
+        for name in ("source", "target"):
+            value = getattr(self, name)
+            if not re.fullmatch(r"[A-Za-z0-9_-]+", value) or value in ("tsv", "gz"):
+                raise DataError(f"{name} must be a language such as en, not {value!r}.")
+        if self.source == self.target:
+            raise DataError(f"source and target must differ; both are {self.source!r}.")
+        for name, least in (("vocabulary", SMALLEST), ("max_length", 2), ("shapes", 1)):
+            if getattr(self, name) < least:
+                raise DataError(f"{name} must be at least {least}, not {getattr(self, name)}.")
+        if self.batch_tokens < self.max_length:
+            raise DataError(
+                f"batch_tokens must be at least max_length, {self.max_length}, so that the longest "
+                f"pair fits; it is {self.batch_tokens}."
+            )
+        if self.limit is not None and self.limit < 1:
+            raise DataError(f"limit must be at least 1, or None for all; it is {self.limit}.")
+        if self.cache is not None:
+            object.__setattr__(self, "cache", Path(self.cache))
+
+    @property
+    def folder(self) -> Path:
+        """Where made or downloaded sets are kept."""
+        chosen = self.cache or os.environ.get("ATTENTION_JAX_CACHE") or "~/.cache/attention_jax"
+        return Path(chosen).expanduser()
+
+
+def load_corpus(config: DataConfig) -> Corpus:
+    """Reads the corpus that the config names.
+
+    The phrasebook is made once and a TFDS set downloaded once; both are read from the cache folder
+    afterwards, without the network.
+
+    Raises:
+      DataError: there is no such corpus, or it cannot be read or downloaded; one message that names
+        what was found and what would fit.
+    """
+    from attention_jax.data import prepared
+
+    name, source, target = config.corpus, config.source, config.target
+    path = Path(name).expanduser()
+    if name == "phrasebook":
+        splits, notes = prepared.phrasebook(config.folder, source, target)
+    elif path.is_dir():
+        splits, notes = read_folder(path, source, target)
+    elif path.exists():
+        if not path.name.endswith((".tsv", ".tsv.gz")):
+            raise DataError(f"{name} is a file, but no .tsv or .tsv.gz; {FORMS} would fit.")
+        pairs, notes = read_tsv(path)
+        splits = split_pairs(pairs, path.name)
+    elif prepared.is_known(name, config.folder):
+        splits, notes = prepared.translations(name, config.folder, source, target, config.limit)
+    else:
+        raise _unknown(name, path)
+    train = splits["train"]
+    if config.limit is not None and len(train) > config.limit:
+        notes = [*notes, f"kept the first {config.limit:,} of {len(train):,} training pairs"]
+        splits = {**splits, "train": train[: config.limit]}
+    return Corpus(name, source, target, splits, tuple(notes))
+
+
+def _unknown(name: str, path: Path) -> DataError:
+    """Says what the name looks like and what it may have meant."""
+    from attention_jax.data.prepared import WITHOUT_TENSORFLOW
+
+    near = [
+        name.replace(name.split("/")[0], close, 1)
+        for close in difflib.get_close_matches(
+            name.split("/")[0], ["phrasebook", *WITHOUT_TENSORFLOW], cutoff=0.7
+        )
+    ]
+    looks_like_path = "/" in name or "." in name or name.startswith("~")
+    if looks_like_path and path.parent.is_dir():
+        there = [other.name for other in path.parent.iterdir()]
+        close = difflib.get_close_matches(path.name, there, cutoff=0.7)
+        near += [str(path.parent / other) for other in close]
+    guess = f" Did you mean {' or '.join(near)}?" if near else ""
+    if looks_like_path:
+        kind = "file" if name.endswith((".tsv", ".gz")) else "folder or file"
+        return DataError(f"there is no {kind} {name}.{guess} What fits: {FORMS}.")
+    return DataError(f"there is no corpus {name!r}.{guess} What fits: {FORMS}.")

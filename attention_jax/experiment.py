@@ -1,0 +1,381 @@
+"""An experiment: data, model, training and decoding, run and recorded in one folder.
+
+A run's folder holds config.json, environment.json, tokenizer.json, metrics.jsonl, checkpoints/, mean/
+and, once all is done, result.json. From the folder alone a run can be resumed, evaluated and used.
+"""
+
+import contextlib
+import errno
+import functools
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from attention_jax import configs
+from attention_jax.data import (
+    Batch,
+    BatchPlan,
+    Corpus,
+    DataConfig,
+    Examples,
+    Tokenizer,
+    encode_pairs,
+    eval_batches,
+    load_corpus,
+)
+from attention_jax.decoding import DecodingConfig, Translator
+from attention_jax.models.transformer import Transformer, TransformerConfig
+from attention_jax.training import checkpoint
+from attention_jax.training.environment import environment
+from attention_jax.training.log import finite, replace_file
+from attention_jax.training.loop import Fitted, TrainingConfig, fit, held_out_loss
+from attention_jax.training.metrics import bleu, chrf, exact_match, perplexity
+from attention_jax.training.programs import Programs, compilations
+
+Which = Literal["best", "last", "mean"]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that decides a run."""
+
+    name: str = "run"
+    """what reports call it"""
+    seed: int = 0
+    """of initial weights, the order of batches and dropout"""
+    data: DataConfig = field(default_factory=DataConfig)
+    """text and batches"""
+    model: TransformerConfig = field(default_factory=TransformerConfig)
+    """the Transformer's sizes"""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """the loop and the optimizer"""
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
+    """the search for translations"""
+
+    def __post_init__(self):
+        """Refuses seeds that the random generators do not take."""
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed is {self.seed}; a number from 0 to 2**32 - 1 would fit")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A corpus and its tokenizer, ready for many runs."""
+
+    data: DataConfig
+    corpus: Corpus
+    tokenizer: Tokenizer
+    encoded: dict[str, Examples] = field(default_factory=dict, repr=False)
+
+    def examples(self, split: str) -> Examples:
+        """A split as tokens, encoded once."""
+        if split not in self.encoded:
+            pairs, longest = self.corpus.splits[split], self.data.max_length
+            self.encoded[split] = encode_pairs(pairs, self.tokenizer, max_length=longest)
+        return self.encoded[split]
+
+    def held_out(self) -> dict[str, list[Batch]]:
+        """Batches of validation and all test splits, all of one shape, so of one program."""
+        names = [name for name in self.corpus.splits if name != "train"]
+        tokens = self.data.batch_tokens
+        every = [eval_batches(self.examples(name), tokens=tokens) for name in names]
+        length = max(batches[0].source.shape[1] for batches in every)
+        return {
+            name: eval_batches(self.examples(name), tokens=tokens, length=length) for name in names
+        }
+
+
+def prepare(data: DataConfig, tokenizer: Tokenizer | None = None) -> Prepared:
+    """Reads a corpus and learns its vocabulary, from the train split alone.
+
+    Args:
+      data: what to read.
+      tokenizer: one learned before.
+    """
+    corpus = load_corpus(data)
+    if tokenizer is None:
+        texts = (text for pair in corpus.splits["train"] for text in (pair.source, pair.target))
+        tokenizer = Tokenizer.train(texts, data.vocabulary)
+    return Prepared(data, corpus, tokenizer)
+
+
+def run(
+    experiment: Experiment,
+    folder: str | Path,
+    *,
+    quiet: bool = False,
+    prepared: Prepared | None = None,
+    stop_after: int | None = None,
+) -> dict[str, Any]:
+    """Trains, evaluates and records an experiment; resumes what the folder holds of it.
+
+    Args:
+      experiment: what to run.
+      folder: new or empty, or that of this very experiment.
+      quiet: shows nothing.
+      prepared: corpus and tokenizer of `experiment.data`, to share them between runs.
+      stop_after: stops after a checkpoint at this step, for tests; the record is then partial.
+
+    Returns:
+      The record that result.json holds. A finished run is not run again.
+
+    Raises:
+      ValueError: the folder is another's, or the data or the checkpoints do not fit.
+      OSError: the folder cannot be written, or the disk is too full.
+    """
+    folder = Path(folder)
+    compilations()  # starts counting
+    with _claimed(folder, experiment):
+        result = folder / "result.json"
+        if result.exists():
+            return json.loads(result.read_text("utf-8"))
+        before, kept = compilations(), folder / "tokenizer.json"
+        if prepared is not None and prepared.data != experiment.data:
+            raise ValueError("prepared is of another data config than the experiment's")
+        if prepared is None:
+            prepared = prepare(experiment.data, Tokenizer.load(kept) if kept.exists() else None)
+        if not kept.exists():
+            prepared.tokenizer.save(kept)
+        if not (folder / "environment.json").exists():
+            _write_json(folder / "environment.json", environment())
+        programs = _programs_of(experiment, prepared.tokenizer)
+        _check_room(folder, experiment.training.keep, programs.parameters)
+        data, training = experiment.data, experiment.training
+        plan = BatchPlan(
+            prepared.examples("train"),
+            tokens=data.batch_tokens,
+            shapes=data.shapes,
+            seed=experiment.seed,
+        )
+        if not quiet:
+            _introduce(experiment, prepared, programs, plan)
+        held_out = prepared.held_out()
+        fitted = fit(
+            programs,
+            training,
+            plan,
+            held_out["validation"],
+            folder,
+            seed=experiment.seed,
+            quiet=quiet,
+            stop_after=stop_after,
+        )
+        if not fitted.finished:
+            return {"name": experiment.name, "seed": experiment.seed, "steps": fitted.step}
+        params = _params(folder, programs, "best")
+        scores = _scores(experiment, prepared, programs, params, held_out)
+        record = _record(experiment, programs, fitted, scores)
+        record["programs"] = compilations() - before
+        _write_json(result, record)
+        return record
+
+
+def resume(folder: str | Path, *, quiet: bool = False) -> dict[str, Any]:
+    """Goes on with the run that a folder holds; see `run`."""
+    return run(read_config(folder), folder, quiet=quiet)
+
+
+def load(folder: str | Path, which: Which = "best") -> tuple[Experiment, Tokenizer, Any, Any]:
+    """(experiment, tokenizer, graph, params) of a run; `nnx.merge(graph, params)` is the model.
+
+    Args:
+      folder: of a run, finished or not.
+      which: the parameters with the best validation loss, the last ones, or the mean of the last.
+
+    Raises:
+      ValueError: the folder holds no run, or not (yet) what is asked for.
+    """
+    experiment = read_config(folder)
+    tokenizer = Tokenizer.load(Path(folder) / "tokenizer.json")
+    programs = _programs_of(experiment, tokenizer)
+    return experiment, tokenizer, programs.graph, _params(Path(folder), programs, which)
+
+
+def evaluate(
+    folder: str | Path, *, split: str | None = None, which: Which = "best"
+) -> dict[str, dict[str, Any]]:
+    """Scores of a run on its held-out splits, by split; `split` asks for one only."""
+    experiment, tokenizer, _, params = load(folder, which)
+    prepared = prepare(experiment.data, tokenizer)
+    held_out = prepared.held_out()
+    if split is not None and split not in held_out:
+        raise ValueError(f"there is no split {split!r}; held out are {', '.join(held_out)}")
+    chosen = held_out if split is None else {split: held_out[split]}
+    return _scores(experiment, prepared, _programs_of(experiment, tokenizer), params, chosen)
+
+
+def translator(
+    folder: str | Path, *, which: Which = "best", **decoding: Any
+) -> Translator:
+    """A run's model, ready for text; `decoding` replaces fields of its decoding config."""
+    experiment, tokenizer, graph, params = load(folder, which)
+    config = replace(experiment.decoding, **decoding)
+    return Translator(graph, params, tokenizer, config, experiment.data.max_length)
+
+
+def read_config(folder: str | Path) -> Experiment:
+    """The experiment that a folder is a run of.
+
+    Raises:
+      ValueError: the folder holds no run, or its config.json cannot be read.
+    """
+    path = Path(folder) / "config.json"
+    if not path.exists():
+        raise ValueError(f"{folder} holds no run: there is no config.json in it")
+    try:
+        return configs.from_json(Experiment, json.loads(path.read_text("utf-8")))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+@contextlib.contextmanager
+def _claimed(folder: Path, experiment: Experiment) -> Iterator[None]:
+    """The folder as this experiment's alone, refused if it is another's or in use."""
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path, mine = folder / "config.json", configs.to_json(experiment)
+    if path.exists():
+        theirs = configs.to_json(read_config(folder))
+        for name, here, there in configs.differences(mine, theirs):
+            if name == "data.cache":  # where sets are kept changes nothing about them
+                continue
+            raise ValueError(
+                f"{folder} holds another run: {name} is {there!r} there and {here!r} here; "
+                "another folder, or the same value, would fit"
+            )
+    elif any(other.name != "config.json.tmp" for other in folder.iterdir()):
+        raise ValueError(
+            f"{folder} is not empty and holds no run (no config.json); another folder would fit"
+        )
+    else:
+        _write_json(path, mine)
+    with open(path, encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"another process is running {folder} at this moment") from error
+        yield
+
+
+def _programs_of(experiment: Experiment, tokenizer: Tokenizer) -> Programs:
+    training = experiment.training
+    steps = training.steps if training.optimizer.schedule == "cosine" else 0
+    model = replace(experiment.model, vocabulary=tokenizer.size)
+    return _programs(model, training.optimizer, steps, training.smoothing, training.rng)
+
+
+@functools.lru_cache(maxsize=4)
+def _programs(model: TransformerConfig, optimizer, steps, smoothing, rng) -> Programs:
+    """Runs that differ in their seed alone compile once."""
+
+    def make_model(rngs):
+        return Transformer(model, rngs=rngs)
+
+    return Programs(make_model, optimizer, steps=steps, smoothing=smoothing, rng=rng)
+
+
+def _params(folder: Path, programs: Programs, which: Which) -> Any:
+    structs = programs.structs.params
+    if which not in ("best", "last", "mean"):
+        raise ValueError(f"which is {which!r}; best, last or mean would fit")
+    if which == "mean":
+        if not (folder / "mean").exists():
+            raise ValueError(f"{folder} has no mean yet: its training is not finished")
+        return checkpoint.read(folder / "mean", structs).state
+    steps = checkpoint.finished(folder / "checkpoints")
+    if not steps:
+        raise ValueError(f"{folder} has no checkpoint yet")
+    step = steps[-1]
+    if which == "best":
+        best = checkpoint.read_record(folder / "checkpoints" / str(step))["best_step"]
+        step = step if best is None else best
+    return checkpoint.read(folder / "checkpoints" / str(step), structs, at="params").state
+
+
+def _scores(
+    experiment: Experiment,
+    prepared: Prepared,
+    programs: Programs,
+    params: Any,
+    held_out: dict[str, list[Batch]],
+) -> dict[str, dict[str, Any]]:
+    """Loss and translation scores by split; over-long lines are cut, and counted in `dropped`."""
+    import jax
+
+    params = jax.device_put(params)
+    decoding = replace(experiment.decoding, too_long="truncate")
+    longest, tokenizer = experiment.data.max_length, prepared.tokenizer
+    translate = Translator(programs.graph, params, tokenizer, decoding, longest).translate
+    tokenize = "zh" if experiment.data.target.startswith("zh") else "13a"
+    scores = {}
+    for split, batches in held_out.items():
+        pairs = prepared.corpus.splits[split]
+        loss = held_out_loss(programs, params, batches)
+        began = time.perf_counter()
+        found = translate([pair.source for pair in pairs])
+        seconds = time.perf_counter() - began
+        wanted = [pair.target for pair in pairs]
+        scores[split] = {
+            "loss": finite(loss),
+            "perplexity": finite(perplexity(loss, 1)),
+            "exact_match": exact_match(found, wanted),
+            "bleu": bleu(found, wanted, tokenize=tokenize),
+            "chrf": chrf(found, wanted),
+            "pairs": len(pairs),
+            "dropped": prepared.examples(split).dropped,
+            "translate_seconds": seconds,
+        }
+    return scores
+
+
+def _record(
+    experiment: Experiment, programs: Programs, fitted: Fitted, scores: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """What result.json holds: the validation scores on top, those of test splits below "test"."""
+    return {
+        "name": experiment.name,
+        "heads": experiment.model.heads,
+        "seed": experiment.seed,
+        "parameters": programs.parameters,
+        **scores["validation"],
+        "test": {split: found for split, found in scores.items() if split != "validation"},
+        "steps": fitted.step,
+        "best_step": fitted.best_step,
+        "tokens": fitted.tokens,
+        "tokens_per_second": fitted.tokens_per_second,
+        "train_seconds": fitted.train_seconds,
+        "compile_seconds": fitted.compile_seconds,
+        "memory_bytes": fitted.memory_bytes,
+        "memory_kind": fitted.memory_kind,
+    }
+
+
+def _check_room(folder: Path, keep: int, parameters: int) -> None:
+    """Refuses to start what the disk cannot hold: parameters and Adam's two moments a checkpoint."""
+    needed = int((keep + 2) * 3 * 4 * parameters * 1.5)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(
+            errno.ENOSPC,
+            f"the disk has {free / 1e6:,.0f} MB left; the checkpoints may need {needed / 1e6:,.0f} MB "
+            "(--training.keep says how many)",
+            str(folder),
+        )
+
+
+def _introduce(experiment: Experiment, prepared: Prepared, programs: Programs, plan) -> None:
+    import sys
+
+    notes = [f"{experiment.name}: {programs.parameters:,} parameters, {plan}"]
+    notes += prepared.corpus.notes
+    notes += [prepared.examples("train").note] if prepared.examples("train").dropped else []
+    print("\n".join(notes), file=sys.stderr, flush=True)
+
+
+def _write_json(path: Path, data: Any) -> None:
+    replace_file(path, (json.dumps(data, indent=2, allow_nan=False) + "\n").encode())

@@ -1,0 +1,69 @@
+"""The parameters of everything in a Transformer but its attention."""
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from attention_jax.functional.layers import dense, layer_norm
+
+
+class Dense(nnx.Module):
+    """An affine map; its kernel starts Glorot-uniform, its bias at zero."""
+
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = True, rngs: nnx.Rngs):
+        """Takes `inputs` features and gives `outputs`; `bias=False` leaves the shift out."""
+        kernel = nnx.initializers.glorot_uniform()(rngs.params(), (inputs, outputs))
+        self.kernel = nnx.Param(kernel)
+        self.bias = nnx.Param(jax.numpy.zeros(outputs)) if bias else None
+
+    def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B F"]:
+        """x·W + b."""
+        return dense(x, self.kernel[...], None if self.bias is None else self.bias[...])
+
+
+class LayerNorm(nnx.Module):
+    """Layer normalisation with a learned scale, from one, and shift, from zero."""
+
+    def __init__(self, width: int):
+        """Normalises rows of `width` features."""
+        self.scale = nnx.Param(jax.numpy.ones(width))
+        self.bias = nnx.Param(jax.numpy.zeros(width))
+
+    def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
+        """Rows of mean 0 and variance 1, scaled and shifted."""
+        return layer_norm(x, self.scale[...], self.bias[...])
+
+
+class Embedding(nnx.Module):
+    """One vector for each token, and, the other way round, one logit for each token.
+
+    Vectors start normal with variance 1/D; `embed` multiplies them by √D, so that the same table
+    serves at both ends (Vaswani et al. 2017, section 3.4; Press and Wolf 2017).
+    """
+
+    def __init__(self, vocabulary: int, width: int, *, rngs: nnx.Rngs):
+        """A table of `vocabulary` rows of `width` features."""
+        shape = (vocabulary, width)
+        self.table = nnx.Param(jax.random.normal(rngs.params(), shape) * width**-0.5)
+
+    def embed(self, tokens: Int[Array, "*B T"]) -> Float[Array, "*B T D"]:
+        """The tokens' vectors times √D."""
+        table = self.table[...]
+        return table[tokens] * table.shape[1] ** 0.5
+
+    def logits(self, x: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
+        """How well each row fits each token: its dot products with all vectors."""
+        return dense(x, self.table[...].T)
+
+
+class FeedForward(nnx.Module):
+    """Two affine maps with a ReLU between them (Vaswani et al. 2017, equation 2)."""
+
+    def __init__(self, width: int, inner: int, *, rngs: nnx.Rngs):
+        """Goes from `width` features through `inner` ones and back."""
+        self.expand = Dense(width, inner, rngs=rngs)
+        self.contract = Dense(inner, width, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
+        """max(0, x·W₁ + b₁)·W₂ + b₂."""
+        return self.contract(jax.nn.relu(self.expand(x)))

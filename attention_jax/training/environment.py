@@ -1,0 +1,64 @@
+"""Where a run was made: versions, commit, device."""
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "attention-jax",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "grain",
+    "numpy",
+    "tokenizers",
+    "sacrebleu",
+    "tensorflow-datasets",
+)
+
+
+def environment() -> dict[str, Any]:
+    """Versions, git commit, device and platform, for environment.json."""
+    import jax
+
+    versions: dict[str, str | None] = dict.fromkeys(PACKAGES)
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    device = jax.local_devices()[0]
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "packages": versions,
+        "commit": _commit(Path(__file__).parent),
+        "device": device.device_kind,
+        "devices": jax.local_device_count(),
+        "backend": device.platform,
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "command": sys.argv[:1] and [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }
+
+
+def _commit(folder: Path) -> str | None:
+    """The commit of the package's own repository, "-dirty" if files changed; None outside of one."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "__init__.py")  # else it only lies in another's repository
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,113 @@
+"""The compiled programs of one model: made before they are needed, counted, and kept for the next run."""
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Int
+
+from attention_jax.data.batches import Batch
+from attention_jax.training.optimizer import OptimizerConfig, make_optimizer
+from attention_jax.training.step import (
+    State,
+    make_eval_step,
+    make_train_step,
+    split,
+)
+
+COMPILED = "/jax/core/compile/backend_compile_duration"
+
+
+class Programs:
+    """Everything that training compiles, for one model and optimizer; runs of many seeds share it.
+
+    Args:
+      make_model: the model from its random streams.
+      optimizer: how it is trained.
+      steps: of the whole run, for the schedule.
+      smoothing: of the training labels.
+      rng: generator of the dropout stream.
+
+    Attributes:
+      graph: the model's structure.
+      structs: shapes and dtypes of a training state.
+      parameters: how many numbers the model has.
+      seconds: spent on tracing and compiling so far.
+    """
+
+    def __init__(
+        self,
+        make_model: Callable[[nnx.Rngs], nnx.Module],
+        optimizer: OptimizerConfig,
+        *,
+        steps: int,
+        smoothing: float,
+        rng: str,
+    ):
+        transformation = make_optimizer(optimizer, steps)
+        self.graph, _ = split(nnx.eval_shape(lambda: make_model(nnx.Rngs(0))))
+
+        @jax.jit
+        def start(seed: Int[Array, ""]) -> State:
+            # Parameters come from threefry, the same on every device; a traced seed, unlike a
+            # Python number, serves all seeds with one program.
+            _, params = split(make_model(nnx.Rngs(jax.random.key(seed, impl="threefry2x32"))))
+            stream = jax.random.key_data(jax.random.key(seed, impl=rng))
+            return State(params, transformation.init(params), jnp.zeros((), jnp.int32), stream)
+
+        self._start = start
+        self._seed = jax.ShapeDtypeStruct((), np.uint32)
+        self.structs: State = jax.eval_shape(self._start, self._seed)
+        self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.structs.params))
+        self._train = make_train_step(self.graph, transformation, smoothing=smoothing, rng=rng)
+        # Perplexity and the loss of held-out text are those of the labels themselves.
+        self._evaluate = make_eval_step(self.graph)
+        self._compiled: dict[Any, Callable[..., Any]] = {}
+        self.seconds = 0.0
+
+    def start(self, seed: int) -> State:
+        """A fresh training state, a pure function of the seed."""
+        return self._program("start", self._start, self._seed)(np.uint32(seed))
+
+    def train(self, shape: tuple[int, int]) -> Callable[[State, Batch], tuple[State, Any]]:
+        """The training step for batches of [rows, length]; it uses its state up."""
+        return self._program(("train", shape), self._train, self.structs, _structs(shape))
+
+    def evaluate(self, shape: tuple[int, int]) -> Callable[[Any, Batch], Any]:
+        """The evaluation for batches of [rows, length]: sums over (params, batch)."""
+        return self._program(
+            ("evaluate", shape), self._evaluate, self.structs.params, _structs(shape)
+        )
+
+    def _program(self, name: Any, function: Any, *structs: Any) -> Callable[..., Any]:
+        if name not in self._compiled:
+            began = time.perf_counter()
+            self._compiled[name] = function.lower(*structs).compile()
+            self.seconds += time.perf_counter() - began
+        return self._compiled[name]
+
+
+def compilations() -> int:
+    """How many programs XLA has compiled in this process since this was first called."""
+    return _counter()[0]
+
+
+@functools.cache
+def _counter() -> list[int]:
+    count = [0]
+
+    def listen(event: str, seconds: float, **_: Any) -> None:
+        count[0] += event == COMPILED
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    return count
+
+
+def _structs(shape: tuple[int, int]) -> Batch:
+    ids = jax.ShapeDtypeStruct(shape, np.int32)
+    return Batch(ids, ids, ids, jax.ShapeDtypeStruct(shape, np.float32))  # pyright: ignore[reportArgumentType]

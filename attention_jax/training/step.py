@@ -1,0 +1,110 @@
+"""One step of training, one of evaluation: pure functions of plain pytrees."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from attention_jax.data.batches import Batch
+from attention_jax.training.loss import Loss, smoothed_cross_entropy
+
+Params = Any
+"""The parameters of a model as nested dicts of arrays."""
+
+
+class State(NamedTuple):
+    """All that a step reads and changes."""
+
+    params: Params
+    optimizer: optax.OptState
+    step: Int[Array, ""]
+    """steps done"""
+    rng: Array
+    """key data of the run's random stream; step n uses the stream folded with n"""
+
+
+class Metrics(NamedTuple):
+    """What one step found, before its update; means are over tokens, in nats."""
+
+    loss: Float[Array, ""]
+    nll: Float[Array, ""]
+    tokens: Float[Array, ""]
+    gradient_norm: Float[Array, ""]
+
+
+def split(model: nnx.Module) -> tuple[nnx.GraphDef, Params]:
+    """A model as its (hashable) structure and its parameters in plain nested dicts."""
+    graph, params = nnx.split(model, nnx.Param)
+    return graph, nnx.to_pure_dict(params)
+
+
+def initial_state(
+    make_model: Callable[[nnx.Rngs], nnx.Module],
+    optimizer: optax.GradientTransformation,
+    seed: int,
+    *,
+    rng: str = "rbg",
+) -> State:
+    """A fresh state, a pure function of the seed; jit it to make it in one program.
+
+    Parameters come from threefry, so they are the same on every device; `rng` names the generator
+    of the dropout stream ("rbg" is the fastest, "threefry2x32" the same on every device).
+    """
+    _, params = split(make_model(nnx.Rngs(seed)))
+    stream = jax.random.key_data(jax.random.key(seed, impl=rng))
+    return State(params, optimizer.init(params), jnp.zeros((), jnp.int32), stream)
+
+
+def make_train_step(
+    graph: nnx.GraphDef,
+    optimizer: optax.GradientTransformation,
+    *,
+    smoothing: float = 0.0,
+    rng: str = "rbg",
+) -> Callable[[State, Batch], tuple[State, Metrics]]:
+    """The jitted step (state, batch) -> (state, metrics); the state that goes in is used up.
+
+    A batch of padding only has loss 0 and changes nothing but the optimizer's moments.
+    """
+
+    def mean_loss(params, batch: Batch, key):
+        logits = nnx.merge(graph, params)(batch.source, batch.target_in, rng=key)
+        sums = smoothed_cross_entropy(
+            logits, batch.target_out, batch.weights, smoothing=smoothing
+        )
+        return sums.loss / jnp.maximum(sums.tokens, 1), sums
+
+    @partial(jax.jit, donate_argnums=0)
+    def train_step(state: State, batch: Batch) -> tuple[State, Metrics]:
+        key = jax.random.fold_in(jax.random.wrap_key_data(state.rng, impl=rng), state.step)
+        (loss, sums), gradient = jax.value_and_grad(mean_loss, has_aux=True)(
+            state.params, batch, key
+        )
+        updates, moments = optimizer.update(gradient, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, updates)
+        metrics = Metrics(
+            loss, sums.nll / jnp.maximum(sums.tokens, 1), sums.tokens, optax.global_norm(gradient)
+        )
+        return State(params, moments, state.step + 1, state.rng), metrics
+
+    return train_step
+
+
+def make_eval_step(
+    graph: nnx.GraphDef, *, smoothing: float = 0.0
+) -> Callable[[Params, Batch], Loss]:
+    """The jitted evaluation (params, batch) -> sums over the batch's tokens, without dropout."""
+
+    @jax.jit
+    def eval_step(params: Params, batch: Batch) -> Loss:
+        logits = nnx.merge(graph, params)(batch.source, batch.target_in)
+        return smoothed_cross_entropy(
+            logits, batch.target_out, batch.weights, smoothing=smoothing
+        )
+
+    return eval_step

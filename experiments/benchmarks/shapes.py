@@ -1,0 +1,14 @@
+"""The sizes that benchmarks share, so that peers are measured on the same work."""
+
+TRAINING_STEP = {
+    # Wu et al. 2021, Transformer-Tiny, as used for Multi30k; 64 x 32 tokens on each side.
+    "tiny": dict(
+        vocabulary=10_000, width=128, encoder_layers=4, decoder_layers=4, heads=4,
+        feed_forward=256, rows=64, length=32,
+    ),
+    # Large enough for the matrix products to count.
+    "medium": dict(
+        vocabulary=8_192, width=256, encoder_layers=3, decoder_layers=3, heads=4,
+        feed_forward=1_024, rows=64, length=32,
+    ),
+}  # fmt: skip

@@ -1,0 +1,233 @@
+"""Batches: every pair once an epoch, few shapes, an order that the seed decides, exact resuming."""
+
+import collections
+import concurrent.futures
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attention_jax.data.batches import (
+    Batch,
+    BatchPlan,
+    Examples,
+    encode_pairs,
+    eval_batches,
+    train_iterator,
+)
+from attention_jax.data.buckets import choose, rounded, rows_within
+from attention_jax.data.pair import Pair
+from attention_jax.data.text import DataError
+from attention_jax.data.tokens import END, PAD, START, Tokenizer
+
+
+def made(count: int, longest: int = 30, seed: int = 0) -> Examples:
+    """Examples whose first source token tells which one it is."""
+    rng = np.random.default_rng(seed)
+    sides = []
+    for _ in range(2):
+        sizes = rng.integers(1, longest, size=count)
+        sides.append([rng.integers(3, 50, size=size, dtype=np.int32) for size in sizes])
+        for n in range(count):
+            sides[-1][n][0] = 100 + n
+    return Examples(*sides, max_length=longest, kept=np.arange(count))
+
+
+def same(one: Batch, other: Batch) -> bool:
+    return all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def rows(batch: Batch) -> list[tuple[list[int], list[int]]]:
+    """The pairs in a batch, read back through every rule of its layout."""
+    found = []
+    for source, before, after, weights in zip(*batch, strict=True):
+        real = int(weights.sum())
+        assert weights.tolist() == [1.0] * real + [0.0] * (len(weights) - real)
+        assert (after[real:] == PAD).all() and (before[real:] == PAD).all()
+        used = int((source != PAD).sum())
+        assert (source[used:] == PAD).all()
+        if real == 0:
+            assert used == 0
+            continue
+        assert after[real - 1] == END and source[used - 1] == END and before[0] == START
+        assert (before[1:real] == after[: real - 1]).all()
+        found.append((source[: used - 1].tolist(), after[: real - 1].tolist()))
+    return found
+
+
+def as_lists(examples: Examples) -> list[tuple[list[int], list[int]]]:
+    return [
+        (s.tolist(), t.tolist()) for s, t in zip(examples.sources, examples.targets, strict=True)
+    ]
+
+
+@given(
+    count=st.integers(1, 60),
+    longest=st.integers(2, 40),
+    tokens=st.integers(1, 200),
+    shapes=st.integers(1, 5),
+    seed=st.integers(0, 3),
+)
+def test_every_pair_once_an_epoch_in_few_shapes(count, longest, tokens, shapes, seed):
+    examples = made(count, longest, seed)
+    plan = BatchPlan(examples, tokens=tokens, shapes=shapes, seed=seed)
+    wanted = sorted(as_lists(examples))
+    assert 1 <= len(plan.shapes) <= shapes
+    positions = 0
+    for epoch in range(2):
+        batches = [plan[epoch * len(plan) + i] for i in range(len(plan))]
+        assert sorted(itertools.chain.from_iterable(map(rows, batches))) == wanted
+        for batch in batches:
+            assert batch.source.shape in plan.shapes and len({a.shape for a in batch}) == 1
+            assert batch.source.size <= tokens or batch.source.shape[0] == 1
+            positions += 2 * batch.source.size
+    used = sum(len(side) + 1 for side in (*examples.sources, *examples.targets))
+    assert plan.padding == pytest.approx(1 - 2 * used / positions)
+
+
+def test_dtypes():
+    batch = BatchPlan(made(10), tokens=64)[0]
+    assert [array.dtype for array in batch] == [np.int32, np.int32, np.int32, np.float32]
+
+
+def test_a_batch_is_a_function_of_seed_and_number():
+    examples = made(200)
+    plan, again = (BatchPlan(examples, tokens=256, seed=7) for _ in range(2))
+    numbers = [5 * len(plan) + 3, 0, 2, len(plan), 1, 5 * len(plan) + 3]
+    assert all(same(plan[i], again[i]) for i in numbers)
+    assert same(plan[numbers[0]], plan[numbers[-1]])
+    other = BatchPlan(examples, tokens=256, seed=8)
+    assert not all(same(plan[i], other[i]) for i in range(len(plan)))
+
+
+def test_epochs_differ_in_pairs_and_in_order():
+    plan = BatchPlan(made(300), tokens=256)
+    epochs = [[plan[e * len(plan) + i] for i in range(len(plan))] for e in range(2)]
+    together = [{tuple(sorted(s[0] for s, _ in rows(b))) for b in epoch} for epoch in epochs]
+    assert together[0] != together[1]
+    lengths = [[batch.source.shape[1] for batch in epoch] for epoch in epochs]
+    assert lengths[0] != lengths[1] and sorted(lengths[0]) == sorted(lengths[1])
+
+
+def test_the_order_is_the_same_on_every_machine():
+    """Written down once: a new NumPy must not move a resumed run to other batches."""
+    sides = [[np.full(1 + 7 * n % 29, 100 + n, dtype=np.int32) for n in range(40)]] * 2
+    plan = BatchPlan(Examples(*sides, max_length=30, kept=np.arange(40)), tokens=128, seed=3)
+    assert [int(plan[i].source[0, 0]) - 100 for i in range(6)] == [11, 10, 18, 20, 28, 0]
+
+
+def test_the_iterator_reads_the_plan_in_order_without_end():
+    plan = BatchPlan(made(30), tokens=128)
+    reader = train_iterator(plan)
+    count = 2 * len(plan) + 3
+    assert all(same(next(reader), plan[i]) for i in range(count))
+    assert reader.get_state() == {"next_index": count}
+
+
+@pytest.mark.parametrize("position", [0, 1, 7, 50])
+def test_a_restored_iterator_goes_on_exactly(position):
+    examples = made(100)
+    reader = train_iterator(BatchPlan(examples, tokens=128, seed=2))
+    for _ in range(position):
+        next(reader)
+    state = reader.get_state()
+    wanted = [next(reader) for _ in range(20)]
+    fresh = train_iterator(BatchPlan(examples, tokens=128, seed=2), threads=3, ahead=5)
+    next(fresh)
+    fresh.set_state(state)
+    assert all(same(next(fresh), batch) for batch in wanted)
+    reader.set_state(state)  # back, in the same iterator
+    assert all(same(next(reader), batch) for batch in wanted)
+
+
+def test_many_threads_read_the_same():
+    examples = made(100)
+    plan, alone = (BatchPlan(examples, tokens=64, seed=1) for _ in range(2))
+    numbers = np.random.default_rng(0).integers(0, 6 * len(plan), size=200).tolist()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(plan.__getitem__, numbers))
+    assert all(same(batch, alone[i]) for i, batch in zip(numbers, found, strict=True))
+    assert len(plan._epochs) <= 3
+
+
+def test_the_plan_describes_itself():
+    plan = BatchPlan(made(100), tokens=128)
+    assert repr(plan).startswith(
+        f"BatchPlan(100 pairs, {len(plan)} batches an epoch, rows x length"
+    )
+    assert f"padding {plan.padding:.1%}" in repr(plan)
+    assert len(list(plan)) == len(plan)
+
+
+@pytest.mark.parametrize(("name", "value"), [("tokens", 0), ("shapes", 0), ("seed", -1)])
+def test_a_plan_refuses_impossible_numbers(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be at least .* not {value}"):
+        BatchPlan(made(5), **{"tokens": 64, name: value})
+
+
+def test_a_plan_needs_examples():
+    with pytest.raises(ValueError, match="no examples"):
+        BatchPlan(Examples([], [], 8, np.arange(0)), tokens=64)
+    with pytest.raises(IndexError, match="-1"):
+        BatchPlan(made(5), tokens=64)[-1]
+
+
+@given(
+    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=40),
+    tokens=st.integers(8, 120),
+    shapes=st.integers(1, 3),
+)
+def test_no_choice_of_lengths_needs_fewer_positions(sizes, tokens, shapes):
+    longest = np.array(sizes)
+
+    def positions(lengths: tuple[int, ...]) -> int:
+        needed = collections.Counter(next(n for n in lengths if n >= size) for size in sizes)
+        total = 0
+        for length, count in needed.items():
+            rows = rows_within(length, tokens)
+            total += -(-count // rows) * rows * length
+        return total
+
+    lengths, counts = choose(longest, tokens, shapes, 40)
+    possible = sorted(set(rounded(longest, 40).tolist()))
+    least = min(
+        positions((*some, possible[-1]))
+        for number in range(min(shapes, len(possible)))
+        for some in itertools.combinations(possible[:-1], number)
+    )
+    assert positions(tuple(lengths.tolist())) == least
+    assert sum(counts) == len(sizes) and min(counts) > 0 and len(lengths) <= shapes
+
+
+def test_padded_lengths_keep_within_the_limit():
+    assert rounded(np.array([1, 4, 5, 49, 50]), 50).tolist() == [4, 4, 8, 50, 50]
+
+
+def test_eval_batches_keep_the_order_in_one_shape():
+    examples = made(25, longest=30)
+    batches = eval_batches(examples, tokens=128)
+    assert len({batch.source.shape for batch in batches}) == 1
+    assert batches[0].source.size <= 128
+    assert list(itertools.chain.from_iterable(map(rows, batches))) == as_lists(examples)
+    assert eval_batches(examples, tokens=128, length=64)[0].source.shape == (2, 64)
+    with pytest.raises(ValueError, match="length 8 is short"):
+        eval_batches(examples, tokens=128, length=8)
+
+
+def test_encode_pairs_drops_the_too_long_and_says_so():
+    texts = ["a", "a a", "a a a", "a a a a"]
+    tokenizer = Tokenizer.train(texts, 259 + 5)
+    pairs = [Pair(texts[0], texts[1]), Pair(texts[3], texts[0]), Pair(texts[2], texts[2])]
+    pairs.append(Pair(texts[0], texts[3]))
+    examples = encode_pairs(pairs, tokenizer, max_length=4)
+    assert [tokenizer.decode(ids) for ids in examples.sources] == ["a", "a a a"]
+    assert [tokenizer.decode(ids) for ids in examples.targets] == ["a a", "a a a"]
+    assert examples.dropped == 2 and examples.kept.tolist() == [0, 2] and len(examples) == 2
+    assert examples.note.startswith("dropped 2 of 4 pairs with more than 4 tokens")
+    assert examples.sources[0].dtype == np.int32
+    with pytest.raises(DataError, match="none of 4 pairs has at most 1 tokens a side.* has 3"):
+        encode_pairs(pairs, tokenizer, max_length=1)
+    with pytest.raises(DataError, match="none of 0 pairs"):
+        encode_pairs([], tokenizer, max_length=4)
