@@ -14,7 +14,8 @@ help:
 	@echo "make test         the tests;  make test-slow: the longer ones"
 	@echo "make lint         ruff, pyright and the import rules"
 	@echo "make doctor       looks at this machine and says what to mend"
-	@echo "make bench        the benchmarks;  make lock: pins the dependencies anew"
+	@echo "make bench        times a training step against PyTorch: ARGS='--torch PYTHON'"
+	@echo "make lock         pins the dependencies anew"
 	@echo "make clean        removes the environment and the caches, never your runs"
 	@echo
 	@echo "ARGS='...' is handed on:           make heads ARGS='--help'"
@@ -49,8 +50,9 @@ lock: setup
 	  --extra views --extra test --extra lint --extra house \
 	  --no-header --no-emit-index-url --no-emit-find-links --no-annotate -q -o requirements.lock $(ARGS)
 
+# PyTorch is no part of this environment: make bench ARGS='--torch /path/to/a/python/with/torch'
 bench: setup
-	@$(RUN) -m experiments.benchmarks $(ARGS)
+	@$(RUN) experiments/benchmarks/training_step.py --jax $(RUN) $(ARGS)
 
 # By its path: it must speak even where attention_jax cannot be imported.
 doctor: setup

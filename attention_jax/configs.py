@@ -1,5 +1,6 @@
 """Frozen config dataclasses to JSON and back, strictly, and what differs between two of them."""
 
+import contextlib
 import dataclasses
 import difflib
 import types
@@ -12,9 +13,7 @@ T = TypeVar("T")
 
 def to_json(config: Any) -> dict[str, Any]:
     """A dataclass as nested dicts of what JSON can say: paths become strings, tuples lists."""
-    return {
-        field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)
-    }
+    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
 
 def from_json(kind: type[T], data: Any, place: str = "") -> T:
@@ -26,8 +25,8 @@ def from_json(kind: type[T], data: Any, place: str = "") -> T:
       place: where `data` stands, for messages.
 
     Raises:
-      ValueError: an unknown field (the message names the nearest), a missing one without default, or
-        a value of the wrong type.
+      ValueError: an unknown field (the message names the nearest), a missing one without
+        default, or a value of the wrong type.
     """
     if not isinstance(data, Mapping):
         raise ValueError(f"{place or 'the config'} is {data!r}; an object with fields would fit")
@@ -71,12 +70,11 @@ def _typed(hint: Any, value: Any, place: str) -> Any:
     if origin in (Union, types.UnionType):
         if value is None and type(None) in inner:
             return None
-        for choice in (choice for choice in inner if choice is not type(None)):
-            try:
+        *others, last = [choice for choice in inner if choice is not type(None)]
+        for choice in others:
+            with contextlib.suppress(ValueError):
                 return _typed(choice, value, place)
-            except ValueError as found:
-                error = found
-        raise error  # of the last choice: there is at least one
+        return _typed(last, value, place)
     if origin is Literal:
         if value not in inner:
             fits = ", ".join(map(str, inner))

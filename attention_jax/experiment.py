@@ -1,7 +1,7 @@
 """An experiment: data, model, training and decoding, run and recorded in one folder.
 
-A run's folder holds config.json, environment.json, tokenizer.json, metrics.jsonl, checkpoints/, mean/
-and, once all is done, result.json. From the folder alone a run can be resumed, evaluated and used.
+A run's folder holds config.json, environment.json, tokenizer.json, metrics.jsonl, checkpoints/,
+mean/ and, once all is done, result.json. From it alone a run can be resumed, evaluated and used.
 """
 
 import contextlib
@@ -9,32 +9,35 @@ import errno
 import functools
 import json
 import shutil
-import time
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from attention_jax import configs
-from attention_jax.data import (
-    Batch,
-    BatchPlan,
-    Corpus,
-    DataConfig,
-    Examples,
-    Tokenizer,
-    encode_pairs,
-    eval_batches,
-    load_corpus,
-)
+from attention_jax.data import DataConfig, Tokenizer
 from attention_jax.decoding import DecodingConfig, Translator
 from attention_jax.models.transformer import Transformer, TransformerConfig
 from attention_jax.training import checkpoint
 from attention_jax.training.environment import environment
-from attention_jax.training.log import finite, replace_file
-from attention_jax.training.loop import Fitted, TrainingConfig, fit, held_out_loss
-from attention_jax.training.metrics import bleu, chrf, exact_match, perplexity
+from attention_jax.training.log import replace_file
+from attention_jax.training.loop import Fitted, TrainingConfig, fit
+from attention_jax.training.prepared import Prepared, prepare
 from attention_jax.training.programs import Programs, compilations
+from attention_jax.training.scores import score
+
+__all__ = [
+    "Experiment",
+    "Prepared",
+    "evaluate",
+    "load",
+    "prepare",
+    "read_config",
+    "resume",
+    "run",
+    "translator",
+]
 
 Which = Literal["best", "last", "mean"]
 
@@ -60,47 +63,6 @@ class Experiment:
         """Refuses seeds that the random generators do not take."""
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}; a number from 0 to 2**32 - 1 would fit")
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A corpus and its tokenizer, ready for many runs."""
-
-    data: DataConfig
-    corpus: Corpus
-    tokenizer: Tokenizer
-    encoded: dict[str, Examples] = field(default_factory=dict, repr=False)
-
-    def examples(self, split: str) -> Examples:
-        """A split as tokens, encoded once."""
-        if split not in self.encoded:
-            pairs, longest = self.corpus.splits[split], self.data.max_length
-            self.encoded[split] = encode_pairs(pairs, self.tokenizer, max_length=longest)
-        return self.encoded[split]
-
-    def held_out(self) -> dict[str, list[Batch]]:
-        """Batches of validation and all test splits, all of one shape, so of one program."""
-        names = [name for name in self.corpus.splits if name != "train"]
-        tokens = self.data.batch_tokens
-        every = [eval_batches(self.examples(name), tokens=tokens) for name in names]
-        length = max(batches[0].source.shape[1] for batches in every)
-        return {
-            name: eval_batches(self.examples(name), tokens=tokens, length=length) for name in names
-        }
-
-
-def prepare(data: DataConfig, tokenizer: Tokenizer | None = None) -> Prepared:
-    """Reads a corpus and learns its vocabulary, from the train split alone.
-
-    Args:
-      data: what to read.
-      tokenizer: one learned before.
-    """
-    corpus = load_corpus(data)
-    if tokenizer is None:
-        texts = (text for pair in corpus.splits["train"] for text in (pair.source, pair.target))
-        tokenizer = Tokenizer.train(texts, data.vocabulary)
-    return Prepared(data, corpus, tokenizer)
 
 
 def run(
@@ -144,19 +106,13 @@ def run(
             _write_json(folder / "environment.json", environment())
         programs = _programs_of(experiment, prepared.tokenizer)
         _check_room(folder, experiment.training.keep, programs.parameters)
-        data, training = experiment.data, experiment.training
-        plan = BatchPlan(
-            prepared.examples("train"),
-            tokens=data.batch_tokens,
-            shapes=data.shapes,
-            seed=experiment.seed,
-        )
+        plan = prepared.plan(experiment.seed)
         if not quiet:
             _introduce(experiment, prepared, programs, plan)
         held_out = prepared.held_out()
         fitted = fit(
             programs,
-            training,
+            experiment.training,
             plan,
             held_out["validation"],
             folder,
@@ -167,7 +123,7 @@ def run(
         if not fitted.finished:
             return {"name": experiment.name, "seed": experiment.seed, "steps": fitted.step}
         params = _params(folder, programs, "best")
-        scores = _scores(experiment, prepared, programs, params, held_out)
+        scores = score(programs, params, prepared, experiment.decoding, held_out)
         record = _record(experiment, programs, fitted, scores)
         record["programs"] = compilations() - before
         _write_json(result, record)
@@ -205,12 +161,11 @@ def evaluate(
     if split is not None and split not in held_out:
         raise ValueError(f"there is no split {split!r}; held out are {', '.join(held_out)}")
     chosen = held_out if split is None else {split: held_out[split]}
-    return _scores(experiment, prepared, _programs_of(experiment, tokenizer), params, chosen)
+    programs = _programs_of(experiment, tokenizer)
+    return score(programs, params, prepared, experiment.decoding, chosen)
 
 
-def translator(
-    folder: str | Path, *, which: Which = "best", **decoding: Any
-) -> Translator:
+def translator(folder: str | Path, *, which: Which = "best", **decoding: Any) -> Translator:
     """A run's model, ready for text; `decoding` replaces fields of its decoding config."""
     experiment, tokenizer, graph, params = load(folder, which)
     config = replace(experiment.decoding, **decoding)
@@ -269,7 +224,7 @@ def _programs_of(experiment: Experiment, tokenizer: Tokenizer) -> Programs:
     return _programs(model, training.optimizer, steps, training.smoothing, training.rng)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
 def _programs(model: TransformerConfig, optimizer, steps, smoothing, rng) -> Programs:
     """Runs that differ in their seed alone compile once."""
 
@@ -297,42 +252,6 @@ def _params(folder: Path, programs: Programs, which: Which) -> Any:
     return checkpoint.read(folder / "checkpoints" / str(step), structs, at="params").state
 
 
-def _scores(
-    experiment: Experiment,
-    prepared: Prepared,
-    programs: Programs,
-    params: Any,
-    held_out: dict[str, list[Batch]],
-) -> dict[str, dict[str, Any]]:
-    """Loss and translation scores by split; over-long lines are cut, and counted in `dropped`."""
-    import jax
-
-    params = jax.device_put(params)
-    decoding = replace(experiment.decoding, too_long="truncate")
-    longest, tokenizer = experiment.data.max_length, prepared.tokenizer
-    translate = Translator(programs.graph, params, tokenizer, decoding, longest).translate
-    tokenize = "zh" if experiment.data.target.startswith("zh") else "13a"
-    scores = {}
-    for split, batches in held_out.items():
-        pairs = prepared.corpus.splits[split]
-        loss = held_out_loss(programs, params, batches)
-        began = time.perf_counter()
-        found = translate([pair.source for pair in pairs])
-        seconds = time.perf_counter() - began
-        wanted = [pair.target for pair in pairs]
-        scores[split] = {
-            "loss": finite(loss),
-            "perplexity": finite(perplexity(loss, 1)),
-            "exact_match": exact_match(found, wanted),
-            "bleu": bleu(found, wanted, tokenize=tokenize),
-            "chrf": chrf(found, wanted),
-            "pairs": len(pairs),
-            "dropped": prepared.examples(split).dropped,
-            "translate_seconds": seconds,
-        }
-    return scores
-
-
 def _record(
     experiment: Experiment, programs: Programs, fitted: Fitted, scores: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
@@ -356,21 +275,19 @@ def _record(
 
 
 def _check_room(folder: Path, keep: int, parameters: int) -> None:
-    """Refuses to start what the disk cannot hold: parameters and Adam's two moments a checkpoint."""
+    """Refuses to start what the disk cannot hold: parameters and Adam's moments, several times."""
     needed = int((keep + 2) * 3 * 4 * parameters * 1.5)
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise OSError(
             errno.ENOSPC,
-            f"the disk has {free / 1e6:,.0f} MB left; the checkpoints may need {needed / 1e6:,.0f} MB "
-            "(--training.keep says how many)",
+            f"the disk has {free / 1e6:,.0f} MB left; the checkpoints may need "
+            f"{needed / 1e6:,.0f} MB (--training.keep says how many stay)",
             str(folder),
         )
 
 
 def _introduce(experiment: Experiment, prepared: Prepared, programs: Programs, plan) -> None:
-    import sys
-
     notes = [f"{experiment.name}: {programs.parameters:,} parameters, {plan}"]
     notes += prepared.corpus.notes
     notes += [prepared.examples("train").note] if prepared.examples("train").dropped else []

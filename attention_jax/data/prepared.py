@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import hashlib
 import io
 import queue
 import re
@@ -27,6 +28,9 @@ WITHOUT_TENSORFLOW = (
 
 _WITH_TENSORFLOW = re.compile(r"(wmt\w*|flores\w*)(/.*)?")
 _NAME = re.compile(r"[a-z][a-z0-9_]*(/[\w.-]+)?")
+Row = dict[str, list[Any]]
+"""The fields of a row, each a list of bytes or of integers."""
+
 _PATIENCE = 5.0  # seconds for a host to answer
 
 
@@ -36,20 +40,28 @@ def phrasebook(cache: Path, source: str, target: str) -> tuple[Splits, list[str]
         raise DataError(
             f"the phrasebook is English (en) and Spanish (es), not {source!r} and {target!r}."
         )
+    import tensorflow_datasets as tfds
+
+    from attention_jax.data import phrasebook as phrasebook_package
     from attention_jax.data.phrasebook import Phrasebook
 
-    folder = cache / "tfds"
+    # A changed grammar gets a new folder: nobody reads an old phrasebook unawares.
+    grammar = Path(phrasebook_package.__file__ or "").parent
+    code = b"".join(path.read_bytes() for path in sorted(grammar.glob("*.py")))
+    folder = cache / "phrasebook" / hashlib.sha256(code).hexdigest()[:12]
     builder = Phrasebook(data_dir=folder, file_format="array_record")
     if not builder.info.splits:
         with _alone(folder, "phrasebook"):
             builder = Phrasebook(data_dir=folder, file_format="array_record")
             if not builder.info.splits:
                 _say(f"Making the phrasebook, once, in {folder}")
+                tfds.disable_progress_bar()
                 _prepare(builder)
-    splits = {}
-    for split in builder.info.splits:
-        rows = _rows(builder, split)
-        splits[split] = [_phrase(row, source, target) for row in rows]
+                tfds.enable_progress_bar()
+    splits = {
+        split: [_phrase(row, source, target) for row in _rows(builder, split)]
+        for split in builder.info.splits
+    }
     return splits, []
 
 
@@ -156,13 +168,27 @@ def _prepare(builder: Any) -> None:
             )
 
 
-def _rows(builder: Any, split: str, most: int | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of a split, or the first of them, in the order written."""
+def _rows(builder: Any, split: str, most: int | None = None) -> Iterator[Row]:
+    """The rows of a split, or the first of them, in the order written.
+
+    TFDS writes a row as a `tf.train.Example`. Its own decoding goes through NumPy arrays and takes
+    several times as long, which counts for sets of millions of rows.
+    """
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    messages: Any = tf_example_pb2  # made at run time; nothing declares what it holds
     try:
-        rows = builder.as_data_source(split)
+        raw = tfds.decode.DeserializeMethod.RAW_BYTES
+        rows = builder.as_data_source(split, deserialize_method=raw)
         total = len(rows) if most is None else min(most, len(rows))
         for start in range(0, total, 4_096):
-            yield from rows.__getitems__(range(start, min(start + 4_096, total)))
+            for record in rows.__getitems__(range(start, min(start + 4_096, total))):
+                fields = messages.Example.FromString(record).features.feature
+                yield {
+                    name: list(value.bytes_list.value) or list(value.int64_list.value)
+                    for name, value in fields.items()
+                }
     except Exception as error:  # whatever the reader says of a damaged or missing file
         raise DataError(
             f"the {split} split in {builder.data_dir} cannot be read: {error}. Delete that folder; "
@@ -170,21 +196,24 @@ def _rows(builder: Any, split: str, most: int | None = None) -> Iterator[dict[st
         ) from error
 
 
-def _phrase(row: dict[str, Any], source: str, target: str) -> Pair:
-    """A phrasebook row; its alignment runs from English to Spanish."""
-    links = [(int(one), int(other)) for one, other in row["alignment"]]
+def _phrase(row: Row, source: str, target: str) -> Pair:
+    """A phrasebook row; its alignment is one list of English, Spanish, English, Spanish ..."""
+    links = zip(row["alignment"][::2], row["alignment"][1::2], strict=True)
     if source == "es":
         links = sorted((other, one) for one, other in links)
     return Pair(_text(row[source]), _text(row[target]), tuple(links))
 
 
-def _pair(row: dict[str, Any], source: str, target: str, name: str) -> Pair:
+def _pair(row: Row, source: str, target: str, name: str) -> Pair:
     """A row in any of the three layouts that TFDS has for translations."""
-    if "translations" in row:
-        both = row["translations"]
-        sides = dict(zip(map(_text, both["language"]), both["translation"], strict=True))
+    if "translations/language" in row:
+        languages = [language.decode() for language in row["translations/language"]]
+        sides = {
+            language: [sentence]
+            for language, sentence in zip(languages, row["translations/translation"], strict=True)
+        }
         # Talks that lack a language are dropped as empty sides.
-        sides = {source: sides.get(source, ""), target: sides.get(target, "")}
+        sides = {source: sides.get(source, [b""]), target: sides.get(target, [b""])}
     elif "source_sentence" in row:
         sides = {
             _text(row["source_language"]): row["source_sentence"],
@@ -194,14 +223,15 @@ def _pair(row: dict[str, Any], source: str, target: str, name: str) -> Pair:
         sides = row
     if source not in sides or target not in sides:
         raise DataError(
-            f"{name} has {' and '.join(sides)}, not {source!r} and {target!r}; "
+            f"{name} has {' and '.join(sorted(sides))}, not {source!r} and {target!r}; "
             "set source and target to them."
         )
     return Pair(_text(sides[source]).strip("\r\n"), _text(sides[target]).strip("\r\n"))
 
 
-def _text(value: Any) -> str:
-    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+def _text(field: Sequence[Any]) -> str:
+    """A text field; an empty one may be written as no value at all."""
+    return field[0].decode("utf-8") if field else ""
 
 
 def _any_answers(hosts: Sequence[str]) -> bool:

@@ -1,7 +1,8 @@
 """Lines of text in, translated lines out, through one compiled program of a fixed shape."""
 
+import functools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -58,7 +59,8 @@ class DecodingConfig:
 
 
 class Translator:
-    """A trained model, ready for text; it compiles one program, at the first line it translates.
+    """A trained model, ready for text; it compiles one program, at the first line it translates,
+    and shares it with every translator of the same structure and config.
 
     Args:
       graph: the model's structure, from `nnx.split(model, nnx.Param)`. The model has
@@ -90,25 +92,7 @@ class Translator:
         self._tokenizer = tokenizer
         self._config = config
         self._source_length = source_length
-
-        def search(params: Any, source: Int[Array, "B S"]) -> Int[Array, "B T"]:
-            model = nnx.merge(graph, params)
-            cache = model.start(source, config.max_length)
-            sizes = {"rows": config.rows, "length": config.max_length}
-            if config.beams == 1:
-                return greedy(model.step, cache, **sizes)
-            tokens, _ = beam(
-                model.step,
-                cache,
-                **sizes,
-                beams=config.beams,
-                penalty=config.penalty,
-                hypotheses=1,
-                reorder=getattr(model, "reorder", gather_rows),
-            )
-            return tokens[:, 0]
-
-        self._search = jax.jit(search)
+        self._search = _searcher(graph, config)
 
     def translate(self, lines: Iterable[str]) -> list[str]:
         """The translations of lines, in their order; an empty line stays empty.
@@ -173,3 +157,28 @@ class Translator:
             running = started
         if running is not None:
             yield np.asarray(running)
+
+
+@functools.lru_cache(maxsize=8)
+def _searcher(graph: nnx.GraphDef, config: DecodingConfig) -> Callable[[Any, Any], Any]:
+    """The jitted search (params, source) -> tokens; models of one structure share it."""
+
+    @jax.jit
+    def search(params: Any, source: Int[Array, "B S"]) -> Int[Array, "B T"]:
+        model = nnx.merge(graph, params)
+        cache = model.start(source, config.max_length)
+        sizes = {"rows": config.rows, "length": config.max_length}
+        if config.beams == 1:
+            return greedy(model.step, cache, **sizes)
+        tokens, _ = beam(
+            model.step,
+            cache,
+            **sizes,
+            beams=config.beams,
+            penalty=config.penalty,
+            hypotheses=1,
+            reorder=getattr(model, "reorder", gather_rows),
+        )
+        return tokens[:, 0]
+
+    return search

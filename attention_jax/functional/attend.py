@@ -177,7 +177,7 @@ def weigh(
     batch, n = fit(weights=(weights.shape, "*B H T S"), value=(value.shape, VALUE))
     output_BGNE = jnp.einsum(
         "...NS,...SE->...NE",
-        weights.astype(value.dtype).reshape(*batch, n["G"], -1, n["S"]),
+        weights.astype(value.dtype).reshape(*batch, n["G"], n["H"] // n["G"] * n["T"], n["S"]),
         jnp.swapaxes(value, -3, -2),
         preferred_element_type=jnp.promote_types(value.dtype, jnp.float32),
     )
@@ -251,6 +251,8 @@ def _logits(
 def _indices(name: str, chosen: Sequence[int], size: int) -> list[int]:
     """Which of `size` were asked for, counted from the front."""
     indices = [operator.index(one) for one in chosen]
+    if not indices:
+        raise ValueError(f"{name} is empty, wanted some of {-size} to {size - 1}")
     for index in indices:
         if not -size <= index < size:
             raise ValueError(f"{name}={indices}: found {index}, wanted {-size} to {size - 1}")

@@ -75,9 +75,7 @@ def _layer_norm_backward(epsilon, saved, d_output):
 layer_norm.defvjp(_layer_norm_forward, _layer_norm_backward)
 
 
-def dropout(
-    x: Float[Array, "*B D"], rate: float, rng: Array | None
-) -> Float[Array, "*B D"]:
+def dropout(x: Float[Array, "*B D"], rate: float, rng: Array | None) -> Float[Array, "*B D"]:
     """Features set to zero with probability `rate`, the others scaled to keep the mean.
 
     One random byte decides over each feature, so the rate is rounded to 1/256 (0.1 becomes 26/256)

@@ -99,7 +99,7 @@ def additive(
     key_BGSK = jnp.swapaxes(key.astype(wide), -3, -2)
     # Rows N = (H / G)·T run head by head, so each row's own v is v repeated T times.
     v_HK = jnp.broadcast_to(v, (n["H"], n["K"])).astype(wide)
-    v_GNK = jnp.repeat(v_HK, n["T"], axis=0).reshape(n["G"], -1, n["K"])
+    v_GNK = jnp.repeat(v_HK, n["T"], axis=0).reshape(n["G"], query_BGNK.shape[-2], n["K"])
     v_BGNK = v_GNK.reshape((1,) * len(batch) + v_GNK.shape)
     hidden_BGNSK = jnp.tanh(query_BGNK[..., :, None, :] + key_BGSK[..., None, :, :])
     logits = jnp.sum(hidden_BGNSK * v_BGNK[..., :, None, :], axis=-1)

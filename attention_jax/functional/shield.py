@@ -5,18 +5,21 @@ scored, every row of features that holds a NaN or an infinity is replaced by zer
 that may see such a row become NaN in the end: what is hidden cannot leak, what is visible stays so.
 """
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention_jax.functional.heads import repeat_groups
 
 
+@jax.jit  # one small program when called outside of one
 def clean(x: Float[Array, "*B T H K"]) -> tuple[Float[Array, "*B T H K"], Bool[Array, "*B T H"]]:
     """The rows of x, with zeros for those that are not finite, and which rows those were."""
     bad = ~jnp.all(jnp.isfinite(x), axis=-1)
     return jnp.where(bad[..., None], 0, x), bad
 
 
+@jax.jit
 def tainted(
     bad_queries: Bool[Array, "*B T H"],
     bad_sources: Bool[Array, "*B S G"],

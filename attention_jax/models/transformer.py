@@ -68,9 +68,7 @@ class TransformerConfig:
             raise ValueError(f"width is {self.width}; sinusoidal positions need an even width")
         groups = self.key_value_heads
         if groups is not None and (groups < 1 or self.heads % groups):
-            raise ValueError(
-                f"key_value_heads is {groups}; it must divide heads, {self.heads}"
-            )
+            raise ValueError(f"key_value_heads is {groups}; it must divide heads, {self.heads}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and less than 1")
         for name, fits in (("preset", ("tiny", "base", "big")), ("norm", ("post", "pre"))):

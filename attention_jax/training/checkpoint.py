@@ -1,8 +1,8 @@
 """Checkpoints of a whole training state, by Orbax, with what Orbax leaves out.
 
-Orbax gives asynchronous writes that a kill at any moment cannot break. Added here: a SHA-256 of every
-array, since a flipped bit loads silently; strict names, shapes and dtypes, since a wrong dtype is cast
-silently; and which checkpoints stay.
+Orbax gives asynchronous writes that a kill at any moment cannot break. Added here: a SHA-256 of
+every array, since a flipped bit loads silently; strict names, shapes and dtypes, since a wrong
+dtype is cast silently; and which checkpoints stay.
 """
 
 import errno
@@ -41,11 +41,12 @@ class Checkpoints:
         from orbax.checkpoint import v1 as ocp
 
         logging.getLogger("absl").addFilter(_not_orbax)
-        self.folder, self._ocp = Path(folder).absolute(), ocp
+        policies: Any = ocp.training.save_decision_policies
+        self.folder = Path(folder).absolute()
         self._keeper = _Keeper(keep, every)
         self._orbax = ocp.training.Checkpointer(
-            self.folder,
-            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
+            str(self.folder),
+            save_decision_policy=policies.FixedIntervalPolicy(1),
             preservation_policy=self._keeper,
             cleanup_tmp_directories=True,
         )
@@ -86,9 +87,9 @@ class Checkpoints:
         Raises:
           OSError: this write could not start, or the one before failed; the last good one stays.
         """
-        # A copy, because on a CPU the host would see the very buffers that the next step overwrites.
+        # A copy: on a CPU the host sees the very buffers that the next step overwrites.
         arrays = {name: np.array(leaf) for name, leaf in flatten(jax.device_get(state)).items()}
-        digests = {name: _digest(array) for name, array in arrays.items()}
+        digests = {name: _hash(array) for name, array in arrays.items()}
         text = json.dumps({"record": record, "digests": digests}).encode()
         arrays[RECORD] = np.frombuffer(text, np.uint8)
         self.wait()
@@ -117,8 +118,8 @@ class Checkpoints:
         Args:
           structs: a pytree of shapes and dtypes.
           step: which; None takes the newest.
-          at: loads only the part of the saved tree of that name, such as "params"; `structs` is then
-            that part's.
+          at: loads only the part of the saved tree of that name, such as "params"; `structs` is
+            then that part's.
 
         Raises:
           ValueError: there is no such checkpoint, another model wrote it, or it is damaged.
@@ -139,9 +140,9 @@ def read(folder: Path, structs: Any, *, at: str = "") -> Restored:
     prefix = f"{at}." if at else ""
     wanted = {prefix + name: leaf for name, leaf in flatten(structs).items()}
     try:
-        found: dict[str, Any] = dict(ocp.metadata(folder).metadata)
+        found: dict[str, Any] = dict(ocp.metadata(str(folder)).metadata)
     except Exception as error:  # whatever Orbax finds wrong with the folder
-        raise ValueError(f"{folder} is no checkpoint: {_first_line(error)}") from error
+        raise ValueError(f"{folder} is damaged or no checkpoint: {_first_line(error)}") from error
     saved = {name: leaf for name, leaf in found.items() if name.startswith(prefix)}
     saved.pop(RECORD, None)
     if RECORD not in found:
@@ -152,15 +153,24 @@ def read(folder: Path, structs: Any, *, at: str = "") -> Restored:
         for name, leaf in found.items()
     }
     try:
-        arrays = ocp.load(folder, chosen)
+        arrays = ocp.load(str(folder), chosen)
         text = json.loads(arrays.pop(RECORD).tobytes())
     except (ValueError, OSError, KeyError) as error:
         raise ValueError(f"{folder} is damaged: {_first_line(error)}") from error
     for name in wanted:
-        if text["digests"].get(name) != _digest(arrays[name]):
-            raise ValueError(f"{folder} is damaged: {name} does not have the digest it was saved with")
+        if text["digests"].get(name) != _hash(arrays[name]):
+            raise ValueError(f"{folder} is damaged: the digest of {name} is another than it was")
     leaves = [arrays[name] for name in wanted]
     return Restored(jax.tree.unflatten(jax.tree.structure(structs), leaves), text["record"])
+
+
+def digest(params: Any) -> str:
+    """SHA-256 over all arrays: equal exactly if all bits are."""
+    total = hashlib.sha256()
+    for name, leaf in flatten(jax.device_get(params)).items():
+        total.update(f"{name} {leaf.dtype} {leaf.shape}".encode())
+        total.update(np.ascontiguousarray(leaf).tobytes())
+    return total.hexdigest()
 
 
 def finished(folder: Path) -> list[int]:
@@ -179,11 +189,11 @@ def write(folder: Path, tree: Any, record: Mapping[str, Any]) -> None:
     from orbax.checkpoint import v1 as ocp
 
     arrays = {name: np.asarray(leaf) for name, leaf in flatten(tree).items()}
-    digests = {name: _digest(array) for name, array in arrays.items()}
+    digests = {name: _hash(array) for name, array in arrays.items()}
     text = json.dumps({"record": record, "digests": digests}).encode()
     arrays[RECORD] = np.frombuffer(text, np.uint8)
     try:
-        ocp.save(Path(folder).absolute(), arrays, overwrite=True)
+        ocp.save(str(Path(folder).absolute()), arrays, overwrite=True)
     except Exception as error:
         raise _as_os_error(error, folder) from error
 
@@ -239,7 +249,7 @@ def _describe(leaf: Any) -> str:
     return "nothing" if leaf is None else f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}"
 
 
-def _digest(array: np.ndarray) -> str:
+def _hash(array: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data).hexdigest()
 
 
@@ -252,8 +262,8 @@ def _as_os_error(error: BaseException, folder: Path) -> OSError:
         if lost or any(word in str(cause).lower() for word in full):
             return OSError(
                 errno.ENOSPC,
-                "the disk is full: this checkpoint could not be written; the last good one is kept, "
-                "and the run goes on from there once there is room",
+                "the disk is full: this checkpoint could not be written; the last good one is kept "
+                "and the same command goes on from it once there is room",
                 str(folder),
             )
         cause = cause.__cause__ or cause.__context__

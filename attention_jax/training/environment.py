@@ -1,14 +1,17 @@
-"""Where a run was made: versions, commit, device."""
+"""Where a run was made: versions, commit, device, memory."""
 
 import contextlib
 import importlib.metadata
 import os
 import platform
+import resource
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import jax
 
 PACKAGES = (
     "attention-jax",
@@ -27,8 +30,6 @@ PACKAGES = (
 
 def environment() -> dict[str, Any]:
     """Versions, git commit, device and platform, for environment.json."""
-    import jax
-
     versions: dict[str, str | None] = dict.fromkeys(PACKAGES)
     for name in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -48,17 +49,26 @@ def environment() -> dict[str, Any]:
     }
 
 
+def peak_memory() -> tuple[int, str]:
+    """(bytes, kind): the most that the first accelerator, else that this process, ever held."""
+    stats = jax.local_devices()[0].memory_stats()
+    if stats and "peak_bytes_in_use" in stats:
+        return int(stats["peak_bytes_in_use"]), "device"
+    unit = 1 if sys.platform == "darwin" else 1_024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "process"
+
+
 def _commit(folder: Path) -> str | None:
-    """The commit of the package's own repository, "-dirty" if files changed; None outside of one."""
+    """The commit of the package's repository, "-dirty" if files changed; None outside of one."""
 
     def git(*words: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, check=True
-        )
+        command = ["git", "-C", str(folder), *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
         return done.stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", "__init__.py")  # else it only lies in another's repository
+        # Fails where the package only lies inside another repository.
+        git("ls-files", "--error-unmatch", "__init__.py")
         return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except (OSError, subprocess.SubprocessError):
         return None

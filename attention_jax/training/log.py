@@ -16,8 +16,8 @@ class Log:
     """Appends metrics to a file of JSON lines, one flushed line an entry, and shows progress.
 
     Args:
-      path: the file; lines of steps past `step` are dropped, so that a resumed run leaves the file of
-        one uninterrupted run.
+      path: the file; lines of steps past `step` are dropped, so that a resumed run leaves the file
+        of one uninterrupted run.
       step: steps done already.
       steps: of the whole run.
       quiet: shows nothing.

@@ -1,9 +1,6 @@
-"""The training loop: one, in one place; killed at any moment and resumed, it gives the same bits."""
+"""The training loop, in one place: killed at any moment and resumed, it gives the same bits."""
 
-import itertools
 import math
-import resource
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,11 +8,11 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
-import numpy as np
 
 from attention_jax.data.batches import Batch, BatchPlan, train_iterator
 from attention_jax.training import checkpoint
 from attention_jax.training.checkpoint import Checkpoints
+from attention_jax.training.environment import peak_memory
 from attention_jax.training.log import Log
 from attention_jax.training.metrics import perplexity
 from attention_jax.training.optimizer import OptimizerConfig, learning_rate
@@ -144,20 +141,19 @@ def fit(
     """
     folder.mkdir(parents=True, exist_ok=True)
     before, spent = compilations(), programs.seconds
-    saver = Checkpoints(folder / "checkpoints", keep=config.keep, every=config.checkpoint_every)
-    with saver:
+    keep, every = config.keep, config.checkpoint_every
+    with Checkpoints(folder / "checkpoints", keep=keep, every=every) as saver:
         state, progress = _begin(programs, saver, seed)
-        log = Log(
-            folder / "metrics.jsonl", step=progress.step, steps=config.steps, quiet=quiet
-        )
-        with log:
+        metrics, done = folder / "metrics.jsonl", progress.step
+        with Log(metrics, step=done, steps=config.steps, quiet=quiet) as log:
             run = _Run(programs, config, validation, saver, log, progress, state)
-            _compile(programs, plan, validation, progress)
+            if not progress.finished:  # all programs before the first step: no step waits for one
+                programs.compile(plan.shapes, validation[0].source.shape)
             run.compile_seconds = programs.seconds - spent
             run.train(plan, stop_after)
         if progress.finished:
             saver.wait()
-            _write_mean(saver, programs, config, folder)
+            _write_mean(saver, programs.structs.params, config.average, folder)
     memory, kind = peak_memory()
     return Fitted(
         progress.step,
@@ -173,21 +169,20 @@ def fit(
     )
 
 
+@dataclass
 class _Run:
     """One sitting of a run: the loop, and what it does between steps."""
 
-    def __init__(self, programs, config, validation, saver, log, progress, state):
-        self.programs: Programs = programs
-        self.config: TrainingConfig = config
-        self.validation: Sequence[Batch] = validation
-        self.saver: Checkpoints = saver
-        self.log: Log = log
-        self.progress: Progress = progress
-        self.state: State = state
-        self.pending: list[Any] = []
-        self.began = time.perf_counter()
-        self.compile_seconds = 0.0
-        self.saved = progress.step
+    programs: Programs
+    config: TrainingConfig
+    validation: Sequence[Batch]
+    saver: Checkpoints
+    log: Log
+    progress: Progress
+    state: State
+    pending: list[Any] = field(default_factory=list)
+    began: float = 0.0
+    compile_seconds: float = 0.0
 
     def train(self, plan: BatchPlan, stop_after: int | None) -> None:
         config, progress = self.config, self.progress
@@ -229,9 +224,8 @@ class _Run:
             tokens = float(found.tokens)
             if not math.isfinite(found.loss):
                 raise Diverged(
-                    f"the loss is {found.loss} at step {progress.step + offset}; a lower "
-                    f"--training.optimizer.peak than {self.config.optimizer.peak:g}, a longer warmup "
-                    "or clipping may help"
+                    f"the loss is {found.loss} at step {progress.step + offset}; a lower peak rate "
+                    f"than {self.config.optimizer.peak:g}, a longer warmup or clipping may help"
                 )
             sums = {
                 "loss": float(found.loss) * tokens,
@@ -274,7 +268,7 @@ class _Run:
     def _validate(self) -> bool:
         """Whether the validation loss is the best so far."""
         progress = self.progress
-        loss = held_out_loss(self.programs, self.state.params, self.validation)
+        loss = self.programs.loss(self.state.params, self.validation)
         self.log.write(progress.step, "validation", loss=loss, perplexity=perplexity(loss, 1))
         better = loss < (math.inf if progress.best_loss is None else progress.best_loss)
         if better:
@@ -291,57 +285,16 @@ class _Run:
         self.began = time.perf_counter()
 
 
-def held_out_loss(programs: Programs, params: Any, batches: Sequence[Batch]) -> float:
-    """Negative log-likelihood in nats a token, without smoothing; summed in float64 on the host."""
-    sums = [programs.evaluate(batch.source.shape)(params, batch) for batch in batches]
-    found = jax.device_get(sums)
-    return math.fsum(float(s.nll) for s in found) / math.fsum(float(s.tokens) for s in found)
-
-
-def peak_memory() -> tuple[int, str]:
-    """(bytes, kind): the most that the first accelerator, else that this process, ever held."""
-    stats = jax.local_devices()[0].memory_stats()
-    if stats and "peak_bytes_in_use" in stats:
-        return int(stats["peak_bytes_in_use"]), "device"
-    unit = 1 if sys.platform == "darwin" else 1_024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "process"
-
-
 def _begin(programs: Programs, saver: Checkpoints, seed: int) -> tuple[State, Progress]:
     if not saver.steps:
         return programs.start(seed), Progress()
-    restored = saver.load(programs.structs)
+    state, record = saver.load(programs.structs)
     # A copy: the first step uses its state up, and numpy's memory is not the device's to use.
-    state = jax.device_put(restored.state, may_alias=False)
-    return state, Progress(**restored.record)
+    return jax.device_put(state, may_alias=False), Progress(**record)
 
 
-def _compile(programs: Programs, plan: BatchPlan, validation: Sequence[Batch], progress) -> None:
-    """Makes all programs of the loop before its first step, so that no step waits for one."""
-    if progress.finished:
-        return
-    for shape in plan.shapes:
-        programs.train(shape)
-    for batch in itertools.islice(validation, 1):
-        programs.evaluate(batch.source.shape)
-
-
-def _write_mean(
-    saver: Checkpoints, programs: Programs, config: TrainingConfig, folder: Path
-) -> None:
+def _write_mean(saver: Checkpoints, structs: Any, average: int, folder: Path) -> None:
     """The mean of the last regular checkpoints and the last one, where that is none of them."""
-    steps = sorted({*saver.regular, max(saver.steps)})[-config.average :]
-    structs = programs.structs.params
+    steps = sorted({*saver.regular, max(saver.steps)})[-average:]
     trees = [saver.load(structs, step, at="params").state for step in steps]
     checkpoint.write(folder / "mean", checkpoint.mean(trees), {"steps": steps})
-
-
-def digest(params: Any) -> str:
-    """SHA-256 over all arrays: equal exactly if all bits are."""
-    import hashlib
-
-    total = hashlib.sha256()
-    for name, leaf in checkpoint.flatten(jax.device_get(params)).items():
-        total.update(f"{name} {leaf.dtype} {leaf.shape}".encode())
-        total.update(np.ascontiguousarray(leaf).tobytes())
-    return total.hexdigest()

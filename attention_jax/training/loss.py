@@ -49,7 +49,8 @@ def smoothed_cross_entropy(
         raise ValueError(f"smoothing is {smoothing}; it must be at least 0 and less than 1")
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     normalizer = jax.nn.logsumexp(logits, -1)
-    is_label = jnp.arange(logits.shape[-1]) == labels[..., None]
+    tokens = jax.lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)
+    is_label = tokens == labels[..., None]
     chosen = jnp.where(is_label, logits, 0).sum(-1)
     nll = normalizer - chosen
     smooth = normalizer - logits.mean(-1)

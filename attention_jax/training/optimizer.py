@@ -58,7 +58,7 @@ class OptimizerConfig:
         for name in ("initial", "final"):
             if not 0 <= getattr(self, name) <= self.peak:
                 raise ValueError(
-                    f"{name} is {getattr(self, name)}; a rate from 0 to peak, {self.peak}, would fit"
+                    f"{name} is {getattr(self, name)}; from 0 to the peak, {self.peak}, would fit"
                 )
         for name in ("b1", "b2"):
             if not 0 <= getattr(self, name) < 1:

@@ -1,12 +1,12 @@
-"""The compiled programs of one model: made before they are needed, counted, and kept for the next run."""
+"""The compiled programs of one model: made ahead, counted, and kept for the next run."""
 
 import functools
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Int
@@ -15,6 +15,7 @@ from attention_jax.data.batches import Batch
 from attention_jax.training.optimizer import OptimizerConfig, make_optimizer
 from attention_jax.training.step import (
     State,
+    initial_state,
     make_eval_step,
     make_train_step,
     split,
@@ -54,11 +55,7 @@ class Programs:
 
         @jax.jit
         def start(seed: Int[Array, ""]) -> State:
-            # Parameters come from threefry, the same on every device; a traced seed, unlike a
-            # Python number, serves all seeds with one program.
-            _, params = split(make_model(nnx.Rngs(jax.random.key(seed, impl="threefry2x32"))))
-            stream = jax.random.key_data(jax.random.key(seed, impl=rng))
-            return State(params, transformation.init(params), jnp.zeros((), jnp.int32), stream)
+            return initial_state(make_model, transformation, seed, rng=rng)
 
         self._start = start
         self._seed = jax.ShapeDtypeStruct((), np.uint32)
@@ -84,6 +81,18 @@ class Programs:
             ("evaluate", shape), self._evaluate, self.structs.params, _structs(shape)
         )
 
+    def compile(self, shapes: Iterable[tuple[int, int]], held_out: tuple[int, int]) -> None:
+        """Makes the programs for training batches and held-out batches of these shapes."""
+        for shape in shapes:
+            self.train(shape)
+        self.evaluate(held_out)
+
+    def loss(self, params: Any, batches: Sequence[Batch]) -> float:
+        """Negative log-likelihood in nats a token, unsmoothed; summed in float64 on the host."""
+        sums = [self.evaluate(batch.source.shape)(params, batch) for batch in batches]
+        found = jax.device_get(sums)
+        return math.fsum(float(s.nll) for s in found) / math.fsum(float(s.tokens) for s in found)
+
     def _program(self, name: Any, function: Any, *structs: Any) -> Callable[..., Any]:
         if name not in self._compiled:
             began = time.perf_counter()
@@ -101,7 +110,7 @@ def compilations() -> int:
 def _counter() -> list[int]:
     count = [0]
 
-    def listen(event: str, seconds: float, **_: Any) -> None:
+    def listen(event: str, duration_secs: float, **_: Any) -> None:
         count[0] += event == COMPILED
 
     jax.monitoring.register_event_duration_secs_listener(listen)

@@ -46,16 +46,16 @@ def split(model: nnx.Module) -> tuple[nnx.GraphDef, Params]:
 def initial_state(
     make_model: Callable[[nnx.Rngs], nnx.Module],
     optimizer: optax.GradientTransformation,
-    seed: int,
+    seed: int | Int[Array, ""],
     *,
     rng: str = "rbg",
 ) -> State:
-    """A fresh state, a pure function of the seed; jit it to make it in one program.
+    """A fresh state, a pure function of the seed, which may be traced: one program serves all.
 
     Parameters come from threefry, so they are the same on every device; `rng` names the generator
     of the dropout stream ("rbg" is the fastest, "threefry2x32" the same on every device).
     """
-    _, params = split(make_model(nnx.Rngs(seed)))
+    _, params = split(make_model(nnx.Rngs(jax.random.key(seed, impl="threefry2x32"))))
     stream = jax.random.key_data(jax.random.key(seed, impl=rng))
     return State(params, optimizer.init(params), jnp.zeros((), jnp.int32), stream)
 
@@ -74,9 +74,7 @@ def make_train_step(
 
     def mean_loss(params, batch: Batch, key):
         logits = nnx.merge(graph, params)(batch.source, batch.target_in, rng=key)
-        sums = smoothed_cross_entropy(
-            logits, batch.target_out, batch.weights, smoothing=smoothing
-        )
+        sums = smoothed_cross_entropy(logits, batch.target_out, batch.weights, smoothing=smoothing)
         return sums.loss / jnp.maximum(sums.tokens, 1), sums
 
     @partial(jax.jit, donate_argnums=0)
@@ -88,7 +86,7 @@ def make_train_step(
         updates, moments = optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         metrics = Metrics(
-            loss, sums.nll / jnp.maximum(sums.tokens, 1), sums.tokens, optax.global_norm(gradient)
+            loss, sums.nll / jnp.maximum(sums.tokens, 1), sums.tokens, optax.tree.norm(gradient)
         )
         return State(params, moments, state.step + 1, state.rng), metrics
 
@@ -103,8 +101,6 @@ def make_eval_step(
     @jax.jit
     def eval_step(params: Params, batch: Batch) -> Loss:
         logits = nnx.merge(graph, params)(batch.source, batch.target_in)
-        return smoothed_cross_entropy(
-            logits, batch.target_out, batch.weights, smoothing=smoothing
-        )
+        return smoothed_cross_entropy(logits, batch.target_out, batch.weights, smoothing=smoothing)
 
     return eval_step

@@ -133,7 +133,7 @@ def _comparison(comparison: Comparison, columns: Sequence[Metric]) -> str:
     rows = []
     for row in comparison.rows:
         best = row.heads == comparison.best and len(comparison.rows) > 1
-        tag = ' <span class="tag">best</span>' if best else ""
+        tag = ' <span class="tag">best mean</span>' if best else ""
         cells = []
         for metric in columns:
             cell, below = row.cells[metric.name], ""
@@ -293,7 +293,8 @@ def _method(page: Page) -> str:
 
 def _said(found: Any) -> str:
     if isinstance(found, Mapping):
-        return ", ".join(f"{name} {_said(inner)}" for name, inner in found.items())
+        known = {name: inner for name, inner in found.items() if inner is not None}
+        return ", ".join(f"{name} {_said(inner)}" for name, inner in known.items())
     if isinstance(found, list | tuple):
-        return ", ".join(_said(inner) for inner in found)
-    return str(found)
+        return " ".join(_said(inner) for inner in found)
+    return "not known" if found is None else str(found)

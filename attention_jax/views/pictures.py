@@ -78,8 +78,8 @@ def comparison_pictures(comparison: Comparison, curves: Curves) -> list[Picture]
                 "differences",
                 lambda theme: plots.differences(comparison, primary, theme=theme),
                 f"Paired differences in {primary.label} from the best: {'; '.join(spoken)}.",
-                "Paired differences from the best, with intervals. Hollow: zero is not excluded. "
-                "Dots are seeds.",
+                "Paired differences from the best mean, with intervals. Hollow: zero is not "
+                "excluded. Dots are seeds.",
             )
         )
     split = primary.name.rsplit("_", 1)[0]

@@ -64,8 +64,9 @@ def write_report(
     """
     folder = Path(folder).absolute()
     _check(folder)
-    records = sorted(records, key=lambda record: (record["heads"], record["seed"]))
+    records = list(records)
     comparison = compare(records, expected=expected, primary=primary)
+    records.sort(key=lambda record: (record["heads"], record["seed"]))
     page = Page(
         title=title,
         comparison=comparison,
@@ -151,9 +152,10 @@ def _check(folder: Path) -> None:
     if not folder.is_dir():
         raise ValueError(f"found a file at {folder}; a folder's path would fit")
     ours = {"index.html", "report.md", "results.jsonl"}
-    others = sorted(
-        item.name for item in folder.iterdir() if item.name not in ours and item.suffix != ".png"
-    )
+    names = {item.name for item in folder.iterdir()}
+    others = sorted(name for name in names - ours if not name.endswith(".png"))
+    if names and not ours <= names:
+        others = sorted(names)
     if others:
         raise ValueError(
             f"found {', '.join(others[:3])} in {folder}, which the report would replace; "

@@ -54,7 +54,9 @@ def jax_step(size: dict, dropout: float, batch: dict):
     config = TransformerConfig(**fields, dropout=dropout)
     graph, _ = split(nnx.eval_shape(lambda: Transformer(config, rngs=nnx.Rngs(0))))
     optimizer = optax.adam(1e-4, b1=0.9, b2=0.98)
-    state = jax.jit(lambda: initial_state(lambda rngs: Transformer(config, rngs=rngs), optimizer, 0))()
+    state = jax.jit(
+        lambda: initial_state(lambda rngs: Transformer(config, rngs=rngs), optimizer, 0)
+    )()
     train_step = make_train_step(graph, optimizer, smoothing=0.1)
     arrays = {name: np.asarray(rows, np.int32) for name, rows in batch.items()}
     padded = Batch(**arrays, weights=np.ones(arrays["source"].shape, np.float32))

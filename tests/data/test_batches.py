@@ -1,6 +1,5 @@
 """Batches: every pair once an epoch, few shapes, an order that the seed decides, exact resuming."""
 
-import collections
 import concurrent.futures
 import itertools
 
@@ -17,7 +16,6 @@ from attention_jax.data.batches import (
     eval_batches,
     train_iterator,
 )
-from attention_jax.data.buckets import choose, rounded, rows_within
 from attention_jax.data.pair import Pair
 from attention_jax.data.text import DataError
 from attention_jax.data.tokens import END, PAD, START, Tokenizer
@@ -172,37 +170,6 @@ def test_a_plan_needs_examples():
         BatchPlan(Examples([], [], 8, np.arange(0)), tokens=64)
     with pytest.raises(IndexError, match="-1"):
         BatchPlan(made(5), tokens=64)[-1]
-
-
-@given(
-    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=40),
-    tokens=st.integers(8, 120),
-    shapes=st.integers(1, 3),
-)
-def test_no_choice_of_lengths_needs_fewer_positions(sizes, tokens, shapes):
-    longest = np.array(sizes)
-
-    def positions(lengths: tuple[int, ...]) -> int:
-        needed = collections.Counter(next(n for n in lengths if n >= size) for size in sizes)
-        total = 0
-        for length, count in needed.items():
-            rows = rows_within(length, tokens)
-            total += -(-count // rows) * rows * length
-        return total
-
-    lengths, counts = choose(longest, tokens, shapes, 40)
-    possible = sorted(set(rounded(longest, 40).tolist()))
-    least = min(
-        positions((*some, possible[-1]))
-        for number in range(min(shapes, len(possible)))
-        for some in itertools.combinations(possible[:-1], number)
-    )
-    assert positions(tuple(lengths.tolist())) == least
-    assert sum(counts) == len(sizes) and min(counts) > 0 and len(lengths) <= shapes
-
-
-def test_padded_lengths_keep_within_the_limit():
-    assert rounded(np.array([1, 4, 5, 49, 50]), 50).tolist() == [4, 4, 8, 50, 50]
 
 
 def test_eval_batches_keep_the_order_in_one_shape():

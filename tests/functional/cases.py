@@ -1,7 +1,7 @@
 """The conformance table: every score × mask × normalizer × backend is a row.
 
-A new mechanism joins with one line in SCORES, MASKS or NORMALIZERS; `test_conformance.py` then holds
-it to everything that holds for the others.
+A new mechanism joins with one line in SCORES, MASKS or NORMALIZERS; `test_conformance.py` then
+holds it to everything that holds for the others.
 """
 
 import dataclasses
@@ -57,9 +57,7 @@ class MaskCase:
     make: Callable[[Sizes], tuple[Any, oracle.Sees]]
 
 
-def _additive(
-    letters: str, sizes: Sizes, rng: np.random.Generator
-) -> tuple[Any, oracle.Match]:
+def _additive(letters: str, sizes: Sizes, rng: np.random.Generator) -> tuple[Any, oracle.Match]:
     v = rng.normal(size=[getattr(sizes, letter) for letter in letters]).astype(np.float32)
     return partial(f.additive, v=v), oracle.additive(v)
 

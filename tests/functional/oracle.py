@@ -42,7 +42,7 @@ def attention(
     sees: Sees,
     bias: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Output `[*B, T, H, E]` and weights `[*B, H, T, S]`; `sees(b, h, t, s)` with b counted flat."""
+    """Output `[*B, T, H, E]`, weights `[*B, H, T, S]`; in `sees(b, h, t, s)` b counts flat."""
     *batch, length, heads, features = query.shape
     sources, groups, out = value.shape[-3:]
     query = np.asarray(query, np.float64).reshape(-1, length, heads, features)

@@ -18,7 +18,9 @@ _ENDINGS = {
         "i": "ía ías ía íamos ían",
     },
 }
+
 _FUTURE = "é ás á emos án"
+
 _IRREGULAR = {
     "present": {
         "ser": "soy eres es somos son",
@@ -50,7 +52,9 @@ _IRREGULAR = {
     },
     "imperfect": {"ser": "era eras era éramos eran"},
 }
+
 _FUTURE_STEMS = {"tener": "tendr", "querer": "querr", "decir": "dir", "poder": "podr"}
+
 _PARTICIPLES = {
     "ver": "visto",
     "romper": "roto",

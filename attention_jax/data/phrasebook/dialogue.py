@@ -1,35 +1,31 @@
 """Questions, and questions with an answer that takes up what was asked about."""
 
+from attention_jax.data.phrasebook.choice import Draw
 from attention_jax.data.phrasebook.clauses import (
-    MY,
-    as_object,
-    companion,
+    Made,
     located,
-    someone,
-    subject,
     tense_for,
-    thing,
-    topic,
     unlike,
     with_clitic,
 )
 from attention_jax.data.phrasebook.clauses import place as spell
 from attention_jax.data.phrasebook.clauses import spot as spot_of
-from attention_jax.data.phrasebook.frames import DEEDS, HAUNTS, HELPED, OBJECTS, PLACED, PORTABLE, fit
-from attention_jax.data.phrasebook.lexicon import ABSOLUTE, ADJECTIVES, NOUNS, VERBS
-from attention_jax.data.phrasebook.nested import had
-from attention_jax.data.phrasebook.phrases import (
-    Draw,
-    NounPhrase,
-    VerbGroup,
-    be,
-    clitic_for,
-    noun_phrase,
-    pronoun,
-    quality,
-    verb_group,
+from attention_jax.data.phrasebook.frames import (
+    DEEDS,
+    HAUNTS,
+    HELPED,
+    OBJECTS,
+    PLACED,
+    PORTABLE,
+    fit,
 )
-from attention_jax.data.phrasebook.statements import Made, passed_on
+from attention_jax.data.phrasebook.giving import passed_on
+from attention_jax.data.phrasebook.lexicon import ABSOLUTE, ADJECTIVES, NOUNS, VERBS
+from attention_jax.data.phrasebook.objects import as_object, thing, topic
+from attention_jax.data.phrasebook.people import MY, companion, someone, subject
+from attention_jax.data.phrasebook.phrases import NounPhrase, clitic_for, noun_phrase, pronoun
+from attention_jax.data.phrasebook.relatives import had
+from attention_jax.data.phrasebook.verbs import VerbGroup, be, quality, verb_group
 from attention_jax.data.phrasebook.words import Phrase, phrase
 
 
@@ -49,7 +45,7 @@ def _asked(opening: Phrase, group: VerbGroup, doer: NounPhrase, tail: Phrase) ->
 
 def _short(draw: Draw) -> NounPhrase:
     if draw.chance(0.4):
-        return pronoun(draw.pick(("you", "you", "you", "he", "she", "they", "we")))
+        return pronoun(draw.pick(("you", "you", "you", "he", "she", "they")))
     while True:
         doer = someone(draw)
         if doer.definite and doer.english[0].text != "all":
@@ -70,6 +66,8 @@ def whether(draw: Draw) -> Made:
         verb = VERBS[draw.pick([base for base in DEEDS if base != "break"])]
         tail = as_object(verb.base, thing(draw, verb.base, doer))
     tense = tense_for(draw, verb, doer, True)
+    if verb.base == "look" and tense == "present":
+        tense = "past"
     group = verb_group(verb, tense, doer, asked=True)
     return [(_asked(Phrase(), group, doer, tail), "?")]
 
@@ -104,8 +102,8 @@ def which(draw: Draw) -> Made:
     doer = _short(draw)
     name = draw.pick(("what", "where", "where", "why", "why", "when"))
     if name == "what":
-        pool = ("eat", "drink", "buy", "sell", "see", "find", "lose", "break", "want", "look", "write")
-        verb = VERBS[draw.pick(("buy", "eat") if draw.chance(0.1) else pool)]
+        pool = ("eat", "drink", "buy", "sell", "see", "find", "lose", "break", "want", "look")
+        verb = VERBS[draw.pick((*pool, "write"))]
         tail = Phrase()
         if verb.base in HAUNTS and draw.chance(0.5):
             tail = spell(draw, draw.pick(HAUNTS[verb.base]))
@@ -119,10 +117,10 @@ def which(draw: Draw) -> Made:
     tense = tense_for(draw, verb, doer, True)
     if tense == "perfect":
         tense = "past"
-    if tense == "future" and (verb.base in ("find", "lose", "break", "see") or name == "why"):
+    if tense == "future" and (verb.base in ("find", "see") or name == "why"):
         tense = "past"
     if name == "when" and tense == "present":
-        tense = "future"
+        tense = "past"
     group = verb_group(verb, tense, doer, asked=True)
     return [(_asked(phrase(*_QUESTIONS[name]), group, doer, tail), "?")]
 
@@ -147,7 +145,7 @@ def who_did(draw: Draw) -> Made:
 def _where_is(draw: Draw) -> tuple[NounPhrase, Phrase] | None:
     if draw.chance(0.2):
         made = had(draw, draw.pick(PORTABLE))
-        if made is None or made[1] not in ("buy", "find", "want", "see", "wash", "sell"):
+        if made[1] not in ("buy", "find", "want", "see", "wash", "sell"):
             return None
         about = made[0]
     else:
@@ -155,7 +153,9 @@ def _where_is(draw: Draw) -> tuple[NounPhrase, Phrase] | None:
         determiner = draw.pick(("the", "the", draw.pick(MY)))
         fitting = fit("buy", noun.english)
         adjective = draw.pick(fitting) if fitting and draw.chance(0.4) else ""
-        about = noun_phrase(noun, determiner, adjective, plural=draw.chance(0.4))
+        about = noun_phrase(
+            noun, determiner, adjective, plural=bool(noun.plural) and draw.chance(0.4)
+        )
     words, targets = be("estar", "present", about)
     where = phrase("where", "dónde")
     return about, where.then(Phrase(words, targets)).then(about.phrase)
@@ -195,15 +195,17 @@ def where_is_it(draw: Draw) -> Made:
 def do_you_see_it(draw: Draw) -> Made:
     """Do you want this soup? It is very hot: ¿Quieres esta sopa? Está muy caliente."""
     doer = pronoun("you")
-    base = draw.pick(("want", "see", "have", "look", "want", "eat", "drink"))
+    base = draw.pick(("want", "see", "see", "have", "want", "eat", "drink"))
     noun = draw.pick(OBJECTS[base])
     entry = NOUNS[noun]
+    if base == "have" and noun == "house":
+        return None
     tense = "past" if base in ("eat", "drink") else "present"
     if base == "see" and draw.chance(0.3):
         tense = "past"
     plural = bool(entry.plural) and draw.chance(0.4)
     wanted = ("this", "the") if base == "want" else ("the",)
-    if base in ("have", "look") and entry.kind == "thing":
+    if base == "have" and entry.kind == "thing":
         wanted = ("my", "the", "his", "her", "our")
     fitting = tuple(one for one in fit(base, noun) if one not in ("hot", "cold"))
     adjective = draw.pick(fitting) if fitting and draw.chance(0.3) else ""
@@ -213,7 +215,7 @@ def do_you_see_it(draw: Draw) -> Made:
     name = "they" if about.plural else "it"
     meant = pronoun(name, silent=True, feminine=about.feminine)._replace(noun=noun)
     past = "past" if base in ("eat", "drink") else "present"
-    if base in ("see", "look") and noun in PLACED and draw.chance(0.6):
+    if base == "see" and noun in PLACED and draw.chance(0.6):
         words, targets = be("estar", "present", meant)
         answer = Phrase(words, targets).then(spot_of(draw, noun))
     else:
@@ -232,8 +234,18 @@ def i_did(draw: Draw) -> Made:
     opening = phrase("who", "quién")
     asker = NounPhrase(*opening, head=opening.english[0])
     first, second = draw.pick(
-        (("have", "find"), ("have", "see"), ("have", "buy"), ("want", "buy"), ("want", "sell"),
-         ("want", "have"), ("buy", "sell"), ("find", "lose"), ("wash", "buy"), ("sell", "buy"))
+        (
+            ("have", "find"),
+            ("have", "see"),
+            ("have", "buy"),
+            ("want", "buy"),
+            ("want", "sell"),
+            ("want", "have"),
+            ("buy", "sell"),
+            ("find", "lose"),
+            ("wash", "buy"),
+            ("sell", "buy"),
+        )
     )
     noun = NOUNS[draw.pick([one for one in OBJECTS[first] if one in OBJECTS[second]])]
     if noun.english == "house" and second == "find":

@@ -37,9 +37,17 @@ class Noun(NamedTuple):
     adjectives: tuple[str, ...]
     stressed: bool = False
 
+    @property
+    def mass(self) -> bool:
+        """Whether it goes without an article: eats bread."""
+        return not self.plural and self.kind in ("food", "drink")
+
 
 class Verb(NamedTuple):
-    """A verb; `particle` follows the English verb (look for); `stative` verbs take the imperfect."""
+    """A verb.
+
+    `particle` follows the English verb (look for); the past of `stative` verbs is the imperfect.
+    """
 
     base: str
     third: str
@@ -96,16 +104,23 @@ ADJECTIVES = {
         Adjective("young", "joven", "ser", "jóvenes"),
     )
 }
-COLOURS = frozenset("red blue green white black yellow".split())
-STATES = frozenset("clean dirty broken empty closed".split())
-MOODS = frozenset("happy sad tired sick".split())
-ABSOLUTE = COLOURS | frozenset("broken empty closed delicious".split())
+
+COLOURS = frozenset(["red", "blue", "green", "white", "black", "yellow"])
+
+STATES = frozenset(["clean", "dirty", "broken", "empty", "closed"])
+
+MOODS = frozenset(["happy", "sad", "tired", "sick"])
+
+ABSOLUTE = COLOURS | frozenset(["broken", "empty", "closed", "delicious"])
 """Adjectives that do not go with "very"."""
-COMPARED = frozenset("expensive beautiful intelligent famous".split())
+
+COMPARED = frozenset(["expensive", "beautiful", "intelligent", "famous"])
 """Adjectives that English compares with "more"."""
 
 _TONES = "red blue green white black yellow"
+
 _WARES = "big small new old expensive cheap"
+
 _PEOPLE = "tall intelligent strong happy sad tired sick"
 
 _NOUNS = f"""
@@ -113,8 +128,8 @@ person | boy      | boys     | niño     | m | {_PEOPLE} small
 person | girl     | girls    | niña     | f | {_PEOPLE} small
 person | man      | men      | hombre   | m | {_PEOPLE} old young famous
 person | woman    | women    | mujer    | f | {_PEOPLE} old young famous beautiful
-person | king     | kings    | rey      | m | {_PEOPLE} old young famous
-person | queen    | queens   | reina    | f | {_PEOPLE} old young famous beautiful
+person | king     |          | rey      | m | {_PEOPLE} old young famous
+person | queen    |          | reina    | f | {_PEOPLE} old young famous beautiful
 kin    | brother  | brothers | hermano  | m | {_PEOPLE} famous
 kin    | sister   | sisters  | hermana  | f | {_PEOPLE} famous
 kin    | father   |          | padre    | m | {_PEOPLE} famous
@@ -143,7 +158,7 @@ thing  | letter   | letters  | carta    | f | old beautiful
 thing  | newspaper| newspapers| periódico| m | old
 thing  | poem     | poems    | poema    | m | old new beautiful famous
 thing  | photo    | photos   | foto     | f | big small old new beautiful
-thing  | ball     | balls    | bola     | f | {_TONES} {_WARES} clean dirty
+thing  | ball     |          | bola     | f | {_TONES} {_WARES} clean dirty
 thing  | key      | keys     | llave    | f | big small old new
 thing  | table    | tables   | mesa     | f | {_TONES} {_WARES} heavy clean dirty broken
 thing  | chair    | chairs   | silla    | f | {_TONES} {_WARES} heavy clean dirty broken
@@ -181,6 +196,7 @@ def _noun(line: str) -> Noun:
 
 
 NOUNS = {noun.english: noun for noun in map(_noun, _NOUNS.strip().splitlines())}
+
 NAMES = {"Ana": True, "Marta": True, "Carlos": False, "Pablo": False}
 """Names, the same in both languages: whether they are women's."""
 

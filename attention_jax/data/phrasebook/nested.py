@@ -1,20 +1,12 @@
 """Sentence patterns of several clauses, where distant words have to agree."""
 
+from attention_jax.data.phrasebook.choice import Draw
 from attention_jax.data.phrasebook.clauses import (
-    THINGS,
-    again,
-    as_object,
+    Made,
     intransitive,
     located,
-    own,
-    person,
     predicative,
-    relative,
-    someone,
-    subject,
-    tense_for,
-    thing,
-    topic,
+    told,
     transitive,
     unlike,
     with_clitic,
@@ -22,135 +14,21 @@ from attention_jax.data.phrasebook.clauses import (
 )
 from attention_jax.data.phrasebook.clauses import place as spell
 from attention_jax.data.phrasebook.clauses import that as link
-from attention_jax.data.phrasebook.frames import (
-    DEEDS,
-    HAUNTS,
-    OBJECTS,
-    REASONS,
-    SEQUENCES,
-    SHARED,
-    fit,
-)
+from attention_jax.data.phrasebook.frames import HAUNTS, OBJECTS, REASONS, SEQUENCES, SHARED, fit
+from attention_jax.data.phrasebook.giving import passed_on
 from attention_jax.data.phrasebook.lexicon import ABSOLUTE, ADJECTIVES, NOUNS, VERBS
-from attention_jax.data.phrasebook.phrases import (
-    Draw,
-    NounPhrase,
-    VerbGroup,
-    be,
-    clitic_for,
-    noun_phrase,
-    pronoun,
-    quality,
-    verb_group,
+from attention_jax.data.phrasebook.objects import as_object, thing, topic
+from attention_jax.data.phrasebook.people import again, own, someone, subject
+from attention_jax.data.phrasebook.phrases import NounPhrase, clitic_for, noun_phrase, pronoun
+from attention_jax.data.phrasebook.relatives import (
+    _check_heard,
+    doers,
+    had,
+    owned_qualities,
+    who_is,
 )
-from attention_jax.data.phrasebook.statements import Made, passed_on, told
+from attention_jax.data.phrasebook.verbs import VerbGroup, be, quality, verb_group
 from attention_jax.data.phrasebook.words import Phrase, Target, phrase
-
-_HAD = tuple(base for base in DEEDS if base not in ("look", "read"))
-_GONE = ("eat", "drink", "break")
-
-
-def had(draw: Draw, noun: str, *, deep: bool = False) -> tuple[NounPhrase, str] | None:
-    """A thing and what somebody did with it: the keys that the old man sold.
-
-    Returns:
-      The noun phrase and the verb of its relative clause.
-    """
-    base = draw.pick([base for base in _HAD if noun in OBJECTS[base]] or ["see"])
-    entry = NOUNS[noun]
-    plural = bool(entry.plural) and draw.chance(0.45)
-    fitting = fit("buy", noun)
-    adjective = draw.pick(fitting) if fitting and draw.chance(0.2) else ""
-    head = noun_phrase(entry, "the", adjective, plural=plural)
-    doer = who_is(draw) if deep else subject(draw, pronouns=0.35)
-    verb = VERBS[base]
-    tense = tense_for(draw, verb, doer, False)
-    if tense == "present" and not verb.stative:
-        tense = "past"
-    if tense == "future" and base in (*_GONE, "lose", "find"):
-        tense = "past"
-    group = verb_group(verb, tense, doer)
-    tail = link("that").then(doer.phrase).then(group.phrase)
-    return head.extended(tail), base
-
-
-def who_is(draw: Draw) -> NounPhrase:
-    """Somebody and what they do: the girl who reads the red books."""
-    while True:
-        who = person(draw, plain=0.85)
-        if who.definite and who.english[0].text != "all":
-            break
-    roll = draw.pick(range(10))
-    if roll < 5:
-        deed = transitive(draw, who)
-    elif roll < 7:
-        base = draw.pick(("work", "live", "sing", "sleep", "play"))
-        tense = draw.pick(("present", "past"))
-        group = verb_group(VERBS[base], tense, who)
-        deed = group.phrase.then(spell(draw, draw.pick(HAUNTS[base])))
-    elif roll < 9:
-        deed = located(draw, who, tense="present")
-    else:
-        item = noun_phrase(
-            NOUNS[draw.pick(("car", "house", "hat", "dog", "horse", "cat", "bicycle"))],
-            "a",
-            draw.pick(("big", "small", "white", "old")),
-        )
-        if item.adjective == "white" and item.noun == "horse":
-            return who.extended(link("who").then(transitive(draw, who, verb="have")))
-        deed = with_object(verb_group(VERBS["have"], "present", who), item.phrase)
-    return who.extended(link("who").then(deed))
-
-
-def owned_qualities(draw: Draw) -> Made:
-    """The keys that the old man sold are new."""
-    made = had(draw, draw.pick((*THINGS, *THINGS, *(NOUNS[name] for name in OBJECTS["eat"]))).english)
-    if made is None:
-        return None
-    about, base = made
-    if draw.chance(0.15) and base not in (*_GONE, "lose") and about.noun in OBJECTS["lose"]:
-        return told(about.phrase, located(draw, about, tense="present"))
-    predicate = predicative(draw, about, tense="past" if base in _GONE else "")
-    return predicate and told(about.phrase, predicate)
-
-
-def doers(draw: Draw) -> Made:
-    """The girl who reads the red books sings."""
-    doer = who_is(draw)
-    roll = draw.pick(range(10))
-    if roll < 4:
-        return told(doer.phrase, intransitive(draw, doer))
-    if roll < 8:
-        predicate = predicative(draw, doer)
-        return predicate and told(doer.phrase, predicate)
-    return told(doer.phrase, transitive(draw, doer))
-
-
-def found_again(draw: Draw) -> Made:
-    """Ana washed the shirts that the boy found."""
-    doer = subject(draw)
-    base = draw.pick(("find", "sell", "see", "wash", "want", "lose", "break", "paint", "open", "buy"))
-    made = had(draw, draw.pick(OBJECTS[base]))
-    if made is None or made[1] == base or made[1] in ("eat", "drink"):
-        return None
-    if {made[1], base} <= {"buy", "want", "sell"} and draw.chance(0.5):
-        return None
-    verb = VERBS[base]
-    negated = draw.chance(0.2)
-    group = verb_group(verb, tense_for(draw, verb, doer, negated), doer, negated=negated)
-    return told(doer.phrase, with_object(group, as_object(base, made[0])))
-
-
-def helpers(draw: Draw) -> Made:
-    """I know the man who sold the house: conozco al hombre que vendió la casa."""
-    doer = subject(draw)
-    met = who_is(draw)
-    if met.noun == doer.noun:
-        return None
-    verb = VERBS[draw.pick(("see", "look", "help", "visit", "know", "find"))]
-    negated = draw.chance(0.2)
-    group = verb_group(verb, tense_for(draw, verb, doer, negated), doer, negated=negated)
-    return told(doer.phrase, with_object(group, as_object(verb.base, met)))
 
 
 def _because(draw: Draw, about: NounPhrase, adjective: str, past: bool) -> Phrase:
@@ -168,7 +46,7 @@ def reasons(draw: Draw) -> Made:
     doer = subject(draw)
     base, negated, why = draw.pick(REASONS)
     adjective = draw.pick(why)
-    nouns = [noun for noun in OBJECTS[base] if adjective in NOUNS[noun].adjectives]
+    nouns = [one for one in OBJECTS[base] if adjective in NOUNS[one].adjectives and one != "key"]
     if not nouns:
         return None
     noun = NOUNS[draw.pick(nouns)]
@@ -239,9 +117,7 @@ def sequels(draw: Draw) -> Made:
     who = someone(draw) if other or (negated and draw.chance(0.3)) else doer._replace(english=())
     if other and who.english[-1].text == doer.english[-1].text:
         return None
-    group = verb_group(
-        VERBS[second], tense, who, negated=negated, clitics=(meant.spanish,)
-    )
+    group = verb_group(VERBS[second], tense, who, negated=negated, clitics=(meant.spanish,))
     if not who.english:
         if tense == "future":
             group = _unhelped(group)
@@ -279,8 +155,10 @@ def clause(draw: Draw, *, past: bool = False, deep: bool = False) -> Phrase | No
     if roll < 5:
         about = topic(draw)
         predicate = predicative(draw, about, tense="past" if past else "")
+        _check_heard(about, True)
         return predicate and about.phrase.then(predicate)
     doer = subject(draw)
+    _check_heard(doer, past)
     if roll < 7:
         return doer.phrase.then(located(draw, doer, tense="past" if past else "present"))
     if past:
@@ -298,10 +176,10 @@ def _first(made: Made) -> Phrase | None:
 def reports(draw: Draw, *, deep: bool = False) -> Made:
     """Ana says that the house is big; the boys think that she is tired."""
     teller = subject(draw)
-    verb = VERBS[draw.pick(("say", "say", "think"))]
+    verb = VERBS["think" if teller.person in (0, 3) else draw.pick(("say", "say", "think"))]
     past = draw.chance(0.35) and not deep
     what = clause(draw, past=past, deep=deep)
-    if what is None:
+    if what is None or (teller.person in (0, 3) and what.english[0].text in ("I", "we")):
         return None
     group = verb_group(verb, "past" if past else "present", teller)
     return told(teller.phrase, group.phrase, link("that"), what)
@@ -322,26 +200,6 @@ def long_reports(draw: Draw) -> Made:
     return told(teller.phrase, verb_group(verb, "present", teller).phrase, link("that"), what)
 
 
-def long_qualities(draw: Draw) -> Made:
-    """The keys that the man who lives in the old house sold are new."""
-    made = had(draw, draw.pick(THINGS).english, deep=True)
-    if made is None:
-        return None
-    about, base = made
-    predicate = predicative(draw, about, tense="past" if base in _GONE else "")
-    return predicate and told(about.phrase, predicate)
-
-
-def long_helpers(draw: Draw) -> Made:
-    """The man who works at the market knows the woman who bought the red table."""
-    doer, met = who_is(draw), who_is(draw)
-    if met.noun == doer.noun:
-        return None
-    verb = VERBS[draw.pick(("see", "help", "visit", "know", "look", "find"))]
-    group = verb_group(verb, tense_for(draw, verb, doer, False), doer)
-    return told(doer.phrase, with_object(group, as_object(verb.base, met)))
-
-
 def long_reasons(draw: Draw) -> Made:
     """The girl who has a white dog is sad because she lost the key that her mother bought."""
     who = who_is(draw)
@@ -351,7 +209,7 @@ def long_reasons(draw: Draw) -> Made:
     base = "find" if happy else draw.pick(("lose", "break"))
     made = had(draw, draw.pick(OBJECTS[base]))
     same = again(who)
-    if made is None or made[1] in (base, "eat", "drink") or who.adjective in ("happy", "sad"):
+    if made[1] in (base, "eat", "drink") or who.adjective in ("happy", "sad"):
         return None
     group = verb_group(VERBS[base], "past", same)
     cause = with_object(group, as_object(base, made[0]))

@@ -1,50 +1,10 @@
 """Noun phrases, verb groups and pronouns, built in both languages at once."""
 
 from collections.abc import Sequence
-from random import Random
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from attention_jax.data.phrasebook.conjugation import conjugate, participle
-from attention_jax.data.phrasebook.lexicon import ADJECTIVES, NAMES, Noun, Verb, pluralize
+from attention_jax.data.phrasebook.lexicon import ADJECTIVES, NAMES, Noun, pluralize
 from attention_jax.data.phrasebook.words import Phrase, Target, Word, phrase
-
-_T = TypeVar("_T")
-
-
-class Draw:
-    """Choices from a seed; uses only Random.random, which Python keeps the same for ever."""
-
-    def __init__(self, seed: int):
-        self._random = Random(seed).random
-
-    def chance(self, probability: float) -> bool:
-        """True with this probability."""
-        return self._random() < probability
-
-    def pick(self, choices: Sequence[_T]) -> _T:
-        """One of the choices, each as likely."""
-        return choices[int(self._random() * len(choices))]
-
-
-class Unsaid(Exception):
-    """This draw leads to nothing that the phrasebook says."""
-
-
-def _check(infinitive: str, tense: str, person: int) -> None:
-    """Refuse verb forms that would be met too rarely to be learned.
-
-    First persons have no future of "to be", we has no future at all, you is only asked about now
-    and yesterday, and the present of leer is told of third persons.
-    """
-    being = infinitive in ("ser", "estar")
-    refused = (
-        (tense == "future" and (person in (1, 3) or (being and person == 0)))
-        or (tense == "perfect" and person == 1)
-        or (infinitive == "ser" and person in (0, 1, 3))
-        or (infinitive == "leer" and tense == "present" and person in (0, 1, 3))
-    )
-    if refused:
-        raise Unsaid
 
 
 class NounPhrase(NamedTuple):
@@ -76,7 +36,9 @@ class NounPhrase(NamedTuple):
 
     def extended(self, tail: Phrase) -> "NounPhrase":
         """With a relative clause or the like at its end."""
-        return self._replace(english=self.english + tail.english, spanish=self.spanish + tail.spanish)
+        return self._replace(
+            english=self.english + tail.english, spanish=self.spanish + tail.spanish
+        )
 
 
 _ARTICLES = {
@@ -87,8 +49,11 @@ _ARTICLES = {
     "these": {(False, True): "estos", (True, True): "estas"},
     "many": {(False, True): "muchos", (True, True): "muchas"},
 }
+
 _POSSESSIVES = {"my": "mi", "your": "tu", "his": "su", "her": "su", "their": "su"}
+
 _NUMBERS = {"two": "dos", "three": "tres"}
+
 POSSESSIVES = (*_POSSESSIVES, "our")
 
 
@@ -205,120 +170,6 @@ def clitic_for(feminine: bool, plural: bool) -> Clitic:
     word = Word("them" if plural else "it")
     text = ("la" if feminine else "lo") + "s" * plural
     return Clitic((word,), Target(text, (word,)))
-
-
-class VerbGroup(NamedTuple):
-    """A finite verb with its helpers.
-
-    `helper` holds do, will, have and not as far as they come before the verb, and `first` tells how
-    many of these words go before the subject in a question.
-    """
-
-    helper: tuple[Word, ...]
-    main: tuple[Word, ...]
-    spanish: tuple[Target, ...]
-
-    @property
-    def phrase(self) -> Phrase:
-        """The group as it stands in a statement."""
-        return Phrase(self.helper + self.main, self.spanish)
-
-
-TENSES = ("present", "past", "future", "perfect")
-
-
-def verb_group(
-    verb: Verb,
-    tense: str,
-    subject: NounPhrase,
-    *,
-    negated: bool = False,
-    adverb: str = "",
-    clitics: Sequence[Target] = (),
-    asked: bool = False,
-) -> VerbGroup:
-    """A verb that agrees with its subject.
-
-    Args:
-      verb: from the lexicon.
-      tense: "present", "past", "future" or "perfect".
-      subject: a silent one is linked to the Spanish verb.
-      negated: whether "not" stands with it.
-      adverb: "always" or "never", or "".
-      clitics: Spanish object pronouns, in their order.
-      asked: a question, whose English verb needs a helper in front.
-
-    Returns:
-      The group in both languages.
-    """
-    _check(verb.spanish, tense, subject.person)
-    third = subject.person == 2
-    helper: list[Word] = []
-    if tense == "future":
-        helper.append(Word("will"))
-    elif tense == "perfect":
-        helper.append(Word("has" if third else "have"))
-    elif negated or asked:
-        helper.append(Word("did" if tense == "past" else "does" if third else "do"))
-    if tense == "perfect":
-        text = verb.participle
-    elif helper:
-        text = verb.base
-    else:
-        text = verb.past if tense == "past" else verb.third if third else verb.base
-    head = Word(text)
-    main = (head, Word(verb.particle)) if verb.particle else (head,)
-    owner = subject.english if subject.silent else ()
-    before: list[Target] = []
-    finite = (*helper, *main)
-    if negated:
-        word = Word("not")
-        helper.append(word)
-        before.append(Target("no", (word,)))
-    if adverb:
-        word = Word(adverb)
-        helper.append(word)
-        before.append(Target("siempre" if adverb == "always" else "nunca", (word,)))
-    before.extend(clitics)
-    if tense == "perfect":
-        before.append(Target(conjugate("haber", "present", subject.person), (*owner, finite[0])))
-        before.append(Target(participle(verb.spanish), main))
-    else:
-        name = tense if tense != "past" else "imperfect" if verb.stative else "preterite"
-        before.append(Target(conjugate(verb.spanish, name, subject.person), (*owner, *finite)))
-    return VerbGroup(tuple(helper), main, tuple(before))
-
-
-_BE = {
-    "present": ("am", "are", "is", "are", "are"),
-    "past": ("was", "were", "was", "were", "were"),
-}
-
-
-def be(
-    spanish: str, tense: str, subject: NounPhrase, *, negated: bool = False
-) -> tuple[tuple[Word, ...], tuple[Target, ...]]:
-    """To be, as ser or estar: English and Spanish words; the past is the imperfect."""
-    _check(spanish, tense, subject.person)
-    if tense == "future":
-        words = (Word("will"), Word("be"))
-    else:
-        words = (Word(_BE[tense][subject.person]),)
-    owner = subject.english if subject.silent else ()
-    form = conjugate(spanish, "imperfect" if tense == "past" else tense, subject.person)
-    target = (Target(form, (*owner, *words)),)
-    if not negated:
-        return words, target
-    word = Word("not")
-    return (words[0], word, *words[1:]), (Target("no", (word,)), *target)
-
-
-def quality(adjective: str, subject: NounPhrase, *, very: bool = False) -> Phrase:
-    """A predicate adjective that agrees with its subject."""
-    word = Word(adjective)
-    target = Target(ADJECTIVES[adjective].agree(subject.feminine, subject.plural), (word,))
-    plain = Phrase((word,), (target,))
-    return phrase("very", "muy").then(plain) if very else plain
 
 
 _PREPOSITIONS = {

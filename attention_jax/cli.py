@@ -1,0 +1,243 @@
+"""The command line: attention-jax train | translate | evaluate | doctor.
+
+Options are the fields of the config dataclasses. What a user can put right is answered in one line,
+with exit code 2; ATTENTION_JAX_TRACEBACK=1 shows the whole traceback instead.
+"""
+
+import contextlib
+import difflib
+import errno
+import io
+import itertools
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+TRACEBACK = "ATTENTION_JAX_TRACEBACK"
+
+HELP = """usage: attention-jax COMMAND [OPTIONS]
+
+commands:
+  train      train a model in a run folder, or go on with the run that the folder holds
+  translate  translate lines from standard input with a trained model
+  evaluate   score a trained model on its held-out text
+  doctor     check this machine and its packages
+
+attention-jax COMMAND --help lists the options of a command."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code.
+
+    Args:
+      arguments: without the program's name; None takes the process's own.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    commands = {
+        "train": _train,
+        "translate": _translate,
+        "evaluate": _evaluate,
+        "doctor": _doctor,
+    }
+    if words and words[0] not in (*commands, "-h", "--help"):
+        near = difflib.get_close_matches(words[0], commands, n=1, cutoff=0.0)[0]
+        return _complain(f"there is no command {words[0]!r}; the nearest is {near}", 2)
+    try:
+        if not words or words[0] not in commands:
+            print(HELP, flush=True)
+            return 0 if words else 2
+        return commands[words[0]](words[1:]) or 0
+    except SystemExit as done:  # of the parser, which has said why
+        return done.code if isinstance(done.code, int) else 2
+    except KeyboardInterrupt:
+        hint = "; the same command goes on from the last checkpoint" if words[0] == "train" else ""
+        return _complain(f"stopped{hint}", 130)
+    except BrokenPipeError:
+        # Whoever read the output has gone; Python would complain once more while it closes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, OSError) as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        return _complain(_one_line(error), 2)
+
+
+@dataclass(frozen=True)
+class Translate:
+    """Translate lines from standard input; as many lines come out, in their order."""
+
+    run: Path
+    """the folder of a trained model"""
+    which: Literal["best", "last", "mean"] = "best"
+    """the best checkpoint by validation loss, the last, or the mean of the last ones"""
+    beams: int | None = None
+    """live hypotheses a line, 1 for greedy search; None: as the run's config has it"""
+    penalty: float | None = None
+    """exponent of the length penalty; None: as the run's config has it"""
+    rows: int | None = None
+    """lines decoded side by side; None: as the run's config has it"""
+    truncate: bool = False
+    """cut lines that are too long instead of refusing them"""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score a trained model on its held-out text; prints JSON."""
+
+    run: Path
+    """the folder of a trained model"""
+    split: str | None = None
+    """validation, test or another held-out split; None: all"""
+    which: Literal["best", "last", "mean"] = "best"
+    """the best checkpoint by validation loss, the last, or the mean of the last ones"""
+
+
+def _train(words: list[str]) -> None:
+    import tyro
+
+    from attention_jax.experiment import Experiment, read_config, run
+    from attention_jax.models.transformer import PRESETS
+
+    default = Experiment()
+    folder = _value(words, "--run")
+    if folder is not None and (Path(folder) / "config.json").exists():
+        default = read_config(folder)  # so that `train --run FOLDER` alone goes on with it
+    elif folder is not None:
+        default = replace(default, name=Path(folder).absolute().name)
+    preset = _value(words, "--model.preset")
+    if preset is not None and preset in PRESETS:
+        default = replace(default, model=PRESETS[preset])
+
+    def train(
+        run: Path,
+        experiment: Annotated[Experiment, tyro.conf.arg(name="")] = default,
+        quiet: bool = False,
+    ) -> tuple[Path, Experiment, bool]:
+        """Train a model in a run folder, or go on with the run that the folder holds.
+
+        Args:
+          run: the run's folder: new, empty, or that of a run to go on with
+          experiment: what to run
+          quiet: show nothing while training
+        """
+        return run, experiment, quiet
+
+    folder, experiment, quiet = _parse(train, "train", words)
+    record = run(experiment, folder, quiet=quiet)
+    print(json.dumps(record, indent=2))
+
+
+def _translate(words: list[str]) -> None:
+    options = _parse(Translate, "translate", words)
+    from attention_jax.experiment import translator
+
+    decoding = {
+        name: getattr(options, name)
+        for name in ("beams", "penalty", "rows")
+        if getattr(options, name) is not None
+    }
+    if options.truncate:
+        decoding["too_long"] = "truncate"
+    ready = translator(options.run, which=options.which, **decoding)
+    for line in ready.translate(_lines(sys.stdin.buffer.read())):
+        # A line stays a line, whatever the model says.
+        text = " ".join(line.splitlines()) + "\n"
+        sys.stdout.buffer.write(text.encode())
+    sys.stdout.buffer.flush()
+
+
+def _evaluate(words: list[str]) -> None:
+    options = _parse(Evaluate, "evaluate", words)
+    from attention_jax.experiment import evaluate
+
+    scores = evaluate(options.run, split=options.split, which=options.which)
+    print(json.dumps(scores, indent=2))
+
+
+def _doctor(words: list[str]) -> int | None:
+    if words:
+        print("usage: attention-jax doctor\n\nChecks this machine and its packages; no options.")
+        return 0 if words[0] in ("-h", "--help") else 2
+    from attention_jax.doctor import doctor
+
+    return doctor()
+
+
+def _parse(what: Any, command: str, words: list[str]) -> Any:
+    """The parsed options.
+
+    Raises:
+      SystemExit: after help.
+      ValueError: the parser's boxed message as one line.
+    """
+    import tyro
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(what, prog=f"attention-jax {command}", args=words)
+    except SystemExit as done:
+        if not done.code:
+            raise
+        raise ValueError(_unboxed(said.getvalue(), command)) from None
+
+
+def _unboxed(text: str, command: str) -> str:
+    """What stands in the parser's box, without the suggestions but the first."""
+    rows = [row.strip(" │╭╮╰╯─") for row in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()[1:]]
+    words = " ".join(row for row in rows if row)
+    said, _, rest = words.partition("Perhaps you meant:")
+    near = re.search(r"--[\w.-]+", rest)
+    missing = re.search(r"Missing from .*?: (--[\w.-]+)", said)
+    said = re.split("Argument helptext:|For full helptext", said)[0].strip()
+    said = said.removeprefix("Error parsing ").removeprefix("experiment.")
+    if missing and "Unrecognized" not in said:
+        said = f"{missing[1]} is missing"
+    if near:
+        return f"{said}; perhaps you meant {near[0]}"
+    return f"{said} ({command} --help tells more)"
+
+
+def _value(words: list[str], option: str) -> str | None:
+    """The value of an option that other options' defaults hang on, before anything is parsed."""
+    for word, following in itertools.zip_longest(words, words[1:]):
+        if word == option:
+            return following
+        if word.startswith(option + "="):
+            return word.removeprefix(option + "=")
+    return None
+
+
+def _lines(raw: bytes) -> list[str]:
+    """The lines of UTF-8 text, counted from 1 where one is not."""
+    lines = raw.split(b"\n")
+    if lines[-1] == b"":
+        lines.pop()
+    texts = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            texts.append(line.removesuffix(b"\r").decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"line {number} of standard input is not UTF-8: byte {error.start + 1} is "
+                f"0x{line[error.start]:02x}"
+            ) from error
+    return texts
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        full = error.errno == errno.ENOSPC and "disk" not in error.strerror
+        return f"{place}{'the disk is full' if full else error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"attention-jax: {message}", file=sys.stderr)
+    return code

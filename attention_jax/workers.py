@@ -1,0 +1,151 @@
+"""Worker processes that run experiments side by side, one thread each on CPUs."""
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from attention_jax import configs
+from attention_jax.experiment import Experiment, prepare, run
+
+SAY_EVERY = 15.0
+"""seconds between two lines about runs that go on"""
+
+
+def default_workers() -> int:
+    """A worker for every core, at most 8; one where an accelerator would be shared."""
+    accelerators = ("/dev/nvidia0", "/dev/accel0", "/dev/vfio/0")
+    on_cpu = os.environ.get("JAX_PLATFORMS", "").startswith("cpu")
+    if not on_cpu and any(Path(device).exists() for device in accelerators):
+        return 1
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 8)
+
+
+class Workers(contextlib.AbstractContextManager):
+    """A few processes that run experiments; on leaving, those still at work are ended.
+
+    Args:
+      folder: gets a log file for each worker.
+      count: how many.
+    """
+
+    def __init__(self, folder: Path, count: int):
+        self.folder, self.count = folder, count
+        self.processes: list[subprocess.Popen[str]] = []
+        self.answers: queue.Queue[tuple[int, str]] = queue.Queue()
+
+    def __exit__(self, *_: Any) -> None:
+        """Ends what is still at work; a run goes on from its last checkpoint the next time."""
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait()
+
+    def run(self, places: Mapping[Path, Experiment]) -> Iterator[dict[str, Any]]:
+        """Runs every experiment in its folder; gives the records as they come.
+
+        Experiments of one model go to one worker, which compiles for the first of them alone.
+
+        Raises:
+          ValueError: a run failed; the message has the reason.
+        """
+        (self.folder / "runs").mkdir(parents=True, exist_ok=True)
+        models = list(dict.fromkeys(one.model for one in places.values()))
+        for index in range(self.count):
+            mine = {
+                str(folder): configs.to_json(one)
+                for folder, one in places.items()
+                if models.index(one.model) % self.count == index
+            }
+            self._start(index, mine)
+        waiting, said = dict.fromkeys(places), time.monotonic()
+        while waiting:
+            try:
+                index, line = self.answers.get(timeout=1)
+            except queue.Empty:
+                if time.monotonic() - said > SAY_EVERY:
+                    said = time.monotonic()
+                    _say(list(waiting))
+                continue
+            if not line:
+                self._finished(index)
+                continue
+            answer = json.loads(line)
+            if "error" in answer:
+                raise ValueError(f"{answer['folder']}: {answer['error']}")
+            del waiting[Path(answer["folder"])]
+            yield answer["record"]
+
+    def _start(self, index: int, mine: Mapping[str, Any]) -> None:
+        environment = dict(os.environ)
+        if self.count > 1:
+            flags = environment.get("XLA_FLAGS", "")
+            environment["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+        log = self.folder / f"worker-{index}.log"
+        with open(log, "w", encoding="utf-8") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "attention_jax.workers"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=environment,
+            )
+        self.processes.append(process)
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(mine))
+        process.stdin.close()
+        threading.Thread(target=self._listen, args=(index, process), daemon=True).start()
+
+    def _listen(self, index: int, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            self.answers.put((index, line))
+        self.answers.put((index, ""))
+
+    def _finished(self, index: int) -> None:
+        if code := self.processes[index].wait():
+            log = self.folder / f"worker-{index}.log"
+            tail = log.read_text("utf-8").strip().splitlines()[-1:]
+            raise ValueError(f"a worker ended with code {code}: {' '.join(tail)} (see {log})")
+
+
+def _say(folders: list[Path]) -> None:
+    """How far the runs are that have begun."""
+    for folder in folders:
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            line = (folder / "metrics.jsonl").read_text("utf-8").splitlines()[-1]
+            found = json.loads(line)
+            print(
+                f"         {folder.name}: step {found['step']:,}, {found['split']} loss "
+                f"{found['loss']:.3f}",
+                flush=True,
+            )
+
+
+def work() -> None:
+    """A worker: reads its experiments from standard input, writes a JSON line for each."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever else prints goes to the log
+    prepared = {}
+    for folder, config in json.load(sys.stdin).items():
+        try:
+            experiment = configs.from_json(Experiment, config)
+            if experiment.data not in prepared:
+                prepared[experiment.data] = prepare(experiment.data)
+            record = run(experiment, folder, quiet=True, prepared=prepared[experiment.data])
+        except (ValueError, OSError) as error:
+            print(json.dumps({"folder": folder, "error": str(error)}), file=answers, flush=True)
+            return
+        print(json.dumps({"folder": folder, "record": record}), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    work()

@@ -1,0 +1,164 @@
+import io
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from attention_jax import cli, experiment
+from attention_jax.experiment import prepare, run
+from tests.tiny_run import tiny, write_corpus
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A short run, stopped early: enough to translate with."""
+    base = tmp_path_factory.mktemp("cli")
+    one = tiny(write_corpus(base / "corpus"))
+    run(one, base / "run", quiet=True, prepared=prepare(one.data), stop_after=2)
+    return base / "run"
+
+
+def say(capsys, *words):
+    """(exit code, standard output, standard error) of a command."""
+    code = cli.main(list(map(str, words)))
+    return code, *capsys.readouterr()
+
+
+def feed(monkeypatch, raw):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw)))
+
+
+def complaint(found):
+    code, out, err = found
+    assert code == 2 and out == ""
+    assert err.startswith("attention-jax: ") and err.count("\n") == 1
+    return err
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    script = (
+        "import sys; from attention_jax.cli import main; code = main(['--help'])\n"
+        "heavy = {'jax', 'flax', 'tyro', 'orbax'} & set(sys.modules)\n"
+        "sys.exit(code or str(heavy or ''))"
+    )
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=root, check=False
+    )
+    assert "train a model in a run folder" in done.stdout
+    assert done.stderr.strip() == ""
+
+
+def test_a_command_is_needed(capsys):
+    assert say(capsys)[0] == 2
+    assert "the nearest is train" in complaint(say(capsys, "trian"))
+
+
+def test_every_field_is_an_option_with_help(capsys):
+    code, out, _ = say(capsys, "train", "--help")
+    assert code == 0
+    for option in ("--run", "--data.corpus", "--model.heads", "--training.optimizer.peak"):
+        assert option in out
+    assert "attention heads a layer; divides the" in out
+    assert "decoding.beams" in out and "--seed" in out
+
+
+def test_presets_set_the_other_defaults(capsys):
+    _, out, _ = say(capsys, "train", "--run", "x", "--model.preset", "big", "--help")
+    assert "(default: 1024)" in out
+
+
+def test_errors_are_one_line(capsys, tmp_path):
+    for words, message in [
+        (("--model.head", "8"), "perhaps you meant --model.heads"),
+        (("--model.heads", "7"), "model: heads is 7, which does not divide width, 128"),
+        (("--model.heads", "seven"), "--model.heads: invalid literal"),
+        (("--training.rng", "philox"), "--training.rng"),
+        (("--model.preset", "huge"), "--model.preset"),
+    ]:
+        assert message in complaint(say(capsys, "train", "--run", tmp_path / "r", *words))
+    assert "--run is missing" in complaint(say(capsys, "train"))
+    assert not (tmp_path / "r").exists()
+
+
+def test_folders_of_other_runs_are_one_line_too(capsys, folder, tmp_path):
+    found = say(capsys, "train", "--run", folder, "--model.heads", 4)
+    assert "another run: model.heads is 2 there and 4 here" in complaint(found)
+    for command in ("translate", "evaluate"):
+        assert "holds no run" in complaint(say(capsys, command, "--run", tmp_path))
+    (tmp_path / "file").write_text("")
+    assert "xists" in complaint(say(capsys, "train", "--run", tmp_path / "file"))
+
+
+def test_full_and_unwritable_disks(capsys, folder, monkeypatch):
+    def fails(error):
+        def run(*_, **__):
+            raise error
+
+        return run
+
+    for error, message in [
+        (OSError(28, "No space left on device"), "the disk is full"),
+        (OSError(28, "the disk has 1 MB left", "r"), "r: the disk has 1 MB left"),
+        (PermissionError(13, "Permission denied", "r"), "r: Permission denied"),
+    ]:
+        monkeypatch.setattr(experiment, "run", fails(error))
+        assert message in complaint(say(capsys, "train", "--run", folder))
+    monkeypatch.setattr(experiment, "run", fails(KeyboardInterrupt()))
+    code, _, err = say(capsys, "train", "--run", folder)
+    assert code == 130 and "goes on from the last checkpoint" in err
+
+
+def test_tracebacks_on_demand(monkeypatch, tmp_path):
+    monkeypatch.setenv(cli.TRACEBACK, "1")
+    with pytest.raises(ValueError, match="holds no run"):
+        cli.main(["evaluate", "--run", str(tmp_path)])
+
+
+def test_train_goes_on_with_the_folders_own_config(capsys, folder, monkeypatch):
+    seen = []
+    monkeypatch.setattr(experiment, "run", lambda *a, **o: seen.append((a, o)) or {"loss": 1.0})
+    code, out, _ = say(capsys, "train", "--run", folder, "--quiet")
+    assert (code, json.loads(out)) == (0, {"loss": 1.0})
+    assert seen == [((experiment.read_config(folder), folder), {"quiet": True})]
+    new = folder.parent / "new"
+    say(capsys, "train", "--run", new, "--model.preset", "base", "--model.heads", "4")
+    asked = seen[-1][0][0]
+    assert (asked.name, asked.model.width, asked.model.heads) == ("new", 512, 4)
+
+
+def test_translate_answers_line_by_line(capsysbinary, folder, monkeypatch):
+    feed(monkeypatch, b"the cat\r\n\nthe dog")
+    assert cli.main(["translate", "--run", str(folder), "--beams", "2"]) == 0
+    lines = capsysbinary.readouterr().out.decode().split("\n")
+    assert len(lines) == 4 and lines[1] == lines[3] == ""
+
+
+def test_translate_names_bad_lines(capsys, folder, monkeypatch):
+    feed(monkeypatch, b"the cat\n\xffthe\n")
+    assert "line 2 of standard input is not UTF-8: byte 1 is 0xff" in complaint(
+        say(capsys, "translate", "--run", folder)
+    )
+    feed(monkeypatch, b"the cat\n" + b"dog " * 50)
+    assert "line 2 has" in complaint(say(capsys, "translate", "--run", folder))
+    feed(monkeypatch, b"dog " * 50)
+    assert say(capsys, "translate", "--run", folder, "--truncate")[0] == 0
+
+
+def test_evaluate_prints_json(capsys, folder):
+    code, out, _ = say(capsys, "evaluate", "--run", folder, "--split", "test")
+    assert code == 0 and set(json.loads(out)) == {"test"}
+
+
+def test_doctor_is_called(capsys, monkeypatch):
+    monkeypatch.setattr("attention_jax.doctor.doctor", lambda: 1)
+    assert cli.main(["doctor"]) == 1
+    assert say(capsys, "doctor", "--help")[0] == 0
+    assert say(capsys, "doctor", "--hlep")[0] == 2
+
+
+def test_default_name_is_the_folders(folder):
+    assert replace(experiment.read_config(folder), name="x").name == "x"

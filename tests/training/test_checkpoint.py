@@ -1,0 +1,113 @@
+import errno
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from attention_jax.training import checkpoint
+from attention_jax.training.checkpoint import Checkpoints
+
+
+def state(number):
+    return {
+        "params": {
+            "kernel": jnp.full((3, 4), number, jnp.float32),
+            "layers": {0: jnp.full(5, number, jnp.bfloat16)},
+        },
+        "step": jnp.asarray(number, jnp.int32),
+    }
+
+
+STRUCTS = jax.eval_shape(lambda: state(0))
+
+
+def test_gives_back_what_was_saved(tmp_path):
+    with Checkpoints(tmp_path / "c") as saver:
+        saver.save(7, state(7), {"best": None, "position": {"next": 3}, "loss": 0.1}, best=None)
+        restored = saver.load(STRUCTS)
+    assert restored.record == {"best": None, "position": {"next": 3}, "loss": 0.1}
+    for name, wanted in checkpoint.flatten(state(7)).items():
+        found = checkpoint.flatten(restored.state)[name]
+        assert found.dtype == wanted.dtype
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_keeps_the_last_regular_ones_the_best_and_the_newest(tmp_path):
+    with Checkpoints(tmp_path / "c", keep=2, every=2) as saver:
+        for step in range(1, 10):
+            saver.save(step, state(step), {}, best=3 if step >= 3 else None)
+        saver.wait()
+        assert saver.steps == [3, 6, 8, 9]
+        assert saver.regular == [6, 8]
+        assert saver.load(STRUCTS["params"], 3, at="params").state["kernel"][0, 0] == 3
+    assert checkpoint.finished(tmp_path / "c") == [3, 6, 8, 9]
+    assert checkpoint.finished(tmp_path / "nothing") == []
+
+
+def test_refuses_other_models_and_names_the_first_difference(tmp_path):
+    with Checkpoints(tmp_path / "c") as saver:
+        saver.save(1, state(1), {}, best=None)
+        for changed, message in [
+            ({"step": jax.ShapeDtypeStruct((), np.float32)}, r"int32\[\] there and float32"),
+            ({"step": jax.ShapeDtypeStruct((2,), np.int32)}, r"int32\[\] there and int32\[2\]"),
+            ({"more": STRUCTS["step"]}, "more is nothing there"),
+            ({"params": STRUCTS["params"]["layers"]}, "params.0 is nothing there"),
+        ]:
+            with pytest.raises(ValueError, match=message):
+                saver.load(STRUCTS | changed)
+        with pytest.raises(ValueError, match="no checkpoint of step 5; there is: 1"):
+            saver.load(STRUCTS, 5)
+
+
+@pytest.mark.parametrize("place", [0.02, 0.5, 0.98])
+def test_notices_damage(tmp_path, place):
+    noise = {"noise": np.random.default_rng(0).normal(size=10_000)}
+    folder = tmp_path / "mean"
+    checkpoint.write(folder, noise, {})
+    np.testing.assert_array_equal(checkpoint.read(folder, noise).state["noise"], noise["noise"])
+    data = max(folder.rglob("d/*"), key=lambda path: path.stat().st_size)
+    raw = bytearray(data.read_bytes())
+    raw[int(len(raw) * place)] ^= 4
+    data.write_bytes(raw)
+    with pytest.raises(ValueError, match="damaged"):
+        checkpoint.read(folder, noise)
+
+
+def test_means_are_exact_and_keep_dtypes():
+    trees = [{"a": np.full(3, value, np.float32)} for value in (1e8, 1.0, -1e8)]
+    found = checkpoint.mean(trees)["a"]
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.float32(1 / 3))
+
+
+def test_written_folders_can_be_written_again(tmp_path):
+    for number in (1, 2):
+        checkpoint.write(tmp_path / "mean", state(number), {"steps": [number]})
+    restored = checkpoint.read(tmp_path / "mean", STRUCTS)
+    assert restored.record == {"steps": [2]}
+    assert restored.state["step"] == 2
+
+
+def test_a_full_disk_is_one_clear_error_and_the_last_good_one_stays(tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("RESOURCE_EXHAUSTED: [OS error 28: No space left on device]")
+
+    with Checkpoints(tmp_path / "c") as saver:
+        saver.save(1, state(1), {}, best=None)
+        saver.wait()
+        with monkeypatch.context() as patch:
+            patch.setattr(saver._orbax, "save_async", fails)
+            with pytest.raises(OSError, match="the disk is full.*last good one is kept") as caught:
+                saver.save(2, state(2), {}, best=None)
+        assert caught.value.errno == errno.ENOSPC
+        assert saver.load(STRUCTS).state["step"] == 1
+
+
+def test_a_write_that_fails_later_is_reported_at_the_end(tmp_path):
+    class Failing:
+        def result(self):
+            raise OSError(errno.EIO, "broken")
+
+    with pytest.raises(OSError, match="could not be written"), Checkpoints(tmp_path / "c") as saver:
+        saver._writing = Failing()
