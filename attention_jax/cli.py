@@ -93,8 +93,14 @@ class Evaluate:
     """the folder of a trained model"""
     split: str | None = None
     """validation, test or another held-out split; None: all"""
-    which: Literal["best", "last", "mean"] = "best"
-    """the best checkpoint by validation loss, the last, or the mean of the last ones"""
+    which: Literal["best", "last", "mean"] | None = None
+    """the best checkpoint by validation loss, the last, or their mean; None: as the run has it"""
+    tokenize: Literal["13a", "none", "zh", "char", "intl"] | None = None
+    """BLEU's tokenization, "none" for text that is tokenised already; None: as the run has it"""
+    beams: int | None = None
+    """live hypotheses a line, 1 for greedy search; None: as the run has it"""
+    penalty: float | None = None
+    """exponent of the length penalty; None: as the run has it"""
 
 
 def _train(words: list[str]) -> None:
@@ -136,11 +142,7 @@ def _translate(words: list[str]) -> None:
     options = _parse(Translate, "translate", words)
     from attention_jax.experiment import translator
 
-    decoding = {
-        name: getattr(options, name)
-        for name in ("beams", "penalty", "rows")
-        if getattr(options, name) is not None
-    }
+    decoding = _given(options, "beams", "penalty", "rows")
     if options.truncate:
         decoding["too_long"] = "truncate"
     ready = translator(options.run, which=options.which, **decoding)
@@ -155,8 +157,19 @@ def _evaluate(words: list[str]) -> None:
     options = _parse(Evaluate, "evaluate", words)
     from attention_jax.experiment import evaluate
 
-    scores = evaluate(options.run, split=options.split, which=options.which)
+    scores = evaluate(
+        options.run,
+        split=options.split,
+        scoring=_given(options, "which", "tokenize"),
+        decoding=_given(options, "beams", "penalty"),
+    )
     print(json.dumps(scores, indent=2))
+
+
+def _given(options: Any, *names: str) -> dict[str, Any]:
+    """Those of the options that were given."""
+    found = {name: getattr(options, name) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _doctor(words: list[str]) -> int | None:

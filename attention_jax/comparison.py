@@ -1,9 +1,7 @@
 """Comparisons: many experiments run side by side, and one report of them all.
 
-An experiment file is a question; it hands its list of `Experiment`s to `main`. On CPUs, small models
-gain little from a second core, so every core gets a worker process of its own that runs its share of
-the experiments one after the other, on one thread. With an accelerator there is one worker, which has
-it all. The report is written anew after every run, so that it can be read while the rest goes on.
+An experiment file is a question; it hands its list of `Experiment`s to `main`. The report is
+written after the first run and again as seeds are completed, so that it can be read on the way.
 """
 
 import argparse
@@ -74,7 +72,7 @@ class Reporter:
         self.folders: dict[int, Path] = {}
 
     def add(self, folder: Path, record: Mapping[str, Any]) -> None:
-        """Takes in a finished run; the first run of all, and the last of each seed, show at once."""
+        """Takes in a finished run; the first of all, and the last of each seed, show at once."""
         self.records.append(record)
         lines = (folder / "metrics.jsonl").read_text("utf-8").splitlines()
         self.curves[record["heads"], record["seed"]] = curve([json.loads(line) for line in lines])

@@ -10,10 +10,10 @@ import functools
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from attention_jax import configs
 from attention_jax.data import DataConfig, Tokenizer
@@ -25,7 +25,7 @@ from attention_jax.training.log import replace_file
 from attention_jax.training.loop import Fitted, TrainingConfig, fit
 from attention_jax.training.prepared import Prepared, prepare
 from attention_jax.training.programs import Programs, compilations
-from attention_jax.training.scores import score
+from attention_jax.training.scores import Scored, ScoringConfig, Which, score
 
 __all__ = [
     "Experiment",
@@ -38,8 +38,6 @@ __all__ = [
     "run",
     "translator",
 ]
-
-Which = Literal["best", "last", "mean"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,8 @@ class Experiment:
     """the loop and the optimizer"""
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
     """the search for translations"""
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
+    """what the run is judged by in the end"""
 
     def __post_init__(self):
         """Refuses seeds that the random generators do not take."""
@@ -122,9 +122,11 @@ def run(
         )
         if not fitted.finished:
             return {"name": experiment.name, "seed": experiment.seed, "steps": fitted.step}
-        params = _params(folder, programs, "best")
-        scores = score(programs, params, prepared, experiment.decoding, held_out)
-        record = _record(experiment, programs, fitted, scores)
+        scoring = experiment.scoring
+        params = _params(folder, programs, scoring.which)
+        scored = score(programs, params, prepared, experiment.decoding, scoring, held_out)
+        _write_translations(folder / "translations.jsonl", prepared, scored)
+        record = _record(experiment, programs, fitted, scored)
         record["programs"] = compilations() - before
         _write_json(result, record)
         return record
@@ -152,17 +154,32 @@ def load(folder: str | Path, which: Which = "best") -> tuple[Experiment, Tokeniz
 
 
 def evaluate(
-    folder: str | Path, *, split: str | None = None, which: Which = "best"
+    folder: str | Path,
+    *,
+    split: str | None = None,
+    scoring: Mapping[str, Any] | None = None,
+    decoding: Mapping[str, Any] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Scores of a run on its held-out splits, by split; `split` asks for one only."""
-    experiment, tokenizer, _, params = load(folder, which)
+    """Scores of a run on its held-out splits, by split.
+
+    Args:
+      folder: of the run.
+      split: the one to score; None for all.
+      scoring: fields of the run's scoring config to replace.
+      decoding: fields of the run's decoding config to replace.
+    """
+    experiment = read_config(folder)
+    judged = replace(experiment.scoring, **scoring or {})
+    search = replace(experiment.decoding, **decoding or {})
+    _, tokenizer, _, params = load(folder, judged.which)
     prepared = prepare(experiment.data, tokenizer)
     held_out = prepared.held_out()
     if split is not None and split not in held_out:
         raise ValueError(f"there is no split {split!r}; held out are {', '.join(held_out)}")
     chosen = held_out if split is None else {split: held_out[split]}
     programs = _programs_of(experiment, tokenizer)
-    return score(programs, params, prepared, experiment.decoding, chosen)
+    scored = score(programs, params, prepared, search, judged, chosen)
+    return {name: found.scores for name, found in scored.items()}
 
 
 def translator(folder: str | Path, *, which: Which = "best", **decoding: Any) -> Translator:
@@ -253,7 +270,7 @@ def _params(folder: Path, programs: Programs, which: Which) -> Any:
 
 
 def _record(
-    experiment: Experiment, programs: Programs, fitted: Fitted, scores: dict[str, dict[str, Any]]
+    experiment: Experiment, programs: Programs, fitted: Fitted, scored: Mapping[str, Scored]
 ) -> dict[str, Any]:
     """What result.json holds: the validation scores on top, those of test splits below "test"."""
     return {
@@ -261,17 +278,36 @@ def _record(
         "heads": experiment.model.heads,
         "seed": experiment.seed,
         "parameters": programs.parameters,
-        **scores["validation"],
-        "test": {split: found for split, found in scores.items() if split != "validation"},
+        **scored["validation"].scores,
+        "test": {name: found.scores for name, found in scored.items() if name != "validation"},
         "steps": fitted.step,
         "best_step": fitted.best_step,
         "tokens": fitted.tokens,
         "tokens_per_second": fitted.tokens_per_second,
         "train_seconds": fitted.train_seconds,
         "compile_seconds": fitted.compile_seconds,
-        "memory_bytes": fitted.memory_bytes,
-        "memory_kind": fitted.memory_kind,
+        "memory_bytes": programs.step_bytes,
+        "peak_bytes": fitted.peak_bytes,
+        "peak_of": fitted.peak_of,
     }
+
+
+def _write_translations(path: Path, prepared: Prepared, scored: Mapping[str, Scored]) -> None:
+    """One JSON object a line: split, source, reference and translation."""
+    lines = [
+        json.dumps(
+            {
+                "split": split,
+                "source": pair.source,
+                "reference": pair.target,
+                "translation": translation,
+            },
+            ensure_ascii=False,
+        )
+        for split, found in scored.items()
+        for pair, translation in zip(prepared.corpus.splits[split], found.translations, strict=True)
+    ]
+    replace_file(path, ("\n".join(lines) + "\n").encode())
 
 
 def _check_room(folder: Path, keep: int, parameters: int) -> None:

@@ -1,4 +1,8 @@
-"""Worker processes that run experiments side by side, one thread each on CPUs."""
+"""Worker processes that run experiments side by side.
+
+Small models gain little from a second core, so every core gets a worker of its own, which runs its
+share of the experiments one after the other on one thread. With an accelerator there is one worker.
+"""
 
 import contextlib
 import json

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from attention_jax.data.buckets import choose, rounded, rows_within
 from attention_jax.data.pair import Pair
@@ -22,17 +21,19 @@ from attention_jax.data.tokens import END, PAD, START, Tokenizer
 class Batch(NamedTuple):
     """One step's data; every row is one pair, and rows of padding only fill up the shape.
 
+    Arrays of NumPy on the host, of jax inside a compiled step.
+
     Attributes:
-      source: tokens, then END, then PAD.
-      target_in: START, then tokens, then PAD: what the decoder has seen.
-      target_out: tokens, then END, then PAD: what it should say next.
-      weights: 1 where target_out is real, 0 where it is padding.
+      source: [B, S] int32: tokens, then END, then PAD.
+      target_in: [B, T] int32: START, then tokens, then PAD: what the decoder has seen.
+      target_out: [B, T] int32: tokens, then END, then PAD: what it should say next.
+      weights: [B, T] float32: 1 where target_out is real, 0 where it is padding.
     """
 
-    source: Int[np.ndarray, "B S"]
-    target_in: Int[np.ndarray, "B T"]
-    target_out: Int[np.ndarray, "B T"]
-    weights: Float[np.ndarray, "B T"]
+    source: Any
+    target_in: Any
+    target_out: Any
+    weights: Any
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,10 @@ class DecodingConfig:
 
 
 class Translator:
-    """A trained model, ready for text; it compiles one program, at the first line it translates,
-    and shares it with every translator of the same structure and config.
+    """A trained model, ready for text; it compiles one program, at the first line it translates.
+
+    Translators of the same structure and config share that program.
+
 
     Args:
       graph: the model's structure, from `nnx.split(model, nnx.Param)`. The model has

@@ -43,7 +43,7 @@ def layer_norm(
     """Every row brought to mean 0 and variance 1, then scaled and shifted.
 
     The mean and the variance accumulate in float32 at least; the result keeps the dtype of `x`.
-    The backward pass is written out, because the automatic one costs CPUs several transposed copies.
+    The backward pass is written out: the automatic one costs CPUs several transposed copies.
 
     Source: Ba, Kiros and Hinton 2016, equation 4.
     """

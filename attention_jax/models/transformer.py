@@ -1,8 +1,8 @@
 """The encoder-decoder Transformer.
 
-Source: Vaswani, Shazeer, Parmar, Uszkoreit, Jones, Gomez, Kaiser and Polosukhin, *Attention Is All You
-Need*, 2017. Layer normalisation in front of the sub-layers: Xiong et al. 2020. The size `tiny`: Wu et
-al. 2021.
+Source: Vaswani, Shazeer, Parmar, Uszkoreit, Jones, Gomez, Kaiser and Polosukhin, *Attention Is All
+You Need*, 2017. Layer normalisation in front of the sub-layers: Xiong et al. 2020. The size `tiny`:
+Wu et al. 2021.
 """
 
 from collections.abc import Callable
@@ -115,6 +115,7 @@ class Residual(nnx.Module):
         self.dropout = config.dropout
 
     def __call__(self, x, sublayer: Callable[[Array], Array], rng: Array | None):
+        """The sum, normalised after it (post) or inside the sub-layer's branch (pre)."""
         if self.first:
             return x + dropout(sublayer(self.norm(x)), self.dropout, rng)
         return self.norm(x + dropout(sublayer(x), self.dropout, rng))
@@ -129,6 +130,8 @@ class EncoderLayer(nnx.Module):
         self.residuals = nnx.List([Residual(config) for _ in range(2)])
 
     def __call__(self, x, mask: Mask, rngs: list, seen: list | None):
+        """One layer further; appends its attention weights to `seen`, if there is one."""
+
         def read(rows):
             if seen is not None:
                 seen.append(self.attention.explain(rows, rows, mask=mask))
@@ -148,6 +151,8 @@ class DecoderLayer(nnx.Module):
         self.residuals = nnx.List([Residual(config) for _ in range(3)])
 
     def __call__(self, x, memory, mask: Mask, memory_mask: Mask, rngs: list, seen: list | None):
+        """One layer further; appends its own and its cross-attention weights to `seen`, if any."""
+
         def read_target(rows):
             if seen is not None:
                 seen.append(self.attention.explain(rows, rows, mask=mask))
@@ -260,7 +265,7 @@ class Transformer(nnx.Module):
     def step(self, cache: Cache, tokens: Int[Array, " B"]) -> tuple[Float[Array, "B V"], Cache]:
         """Takes the tokens at the cache's position; gives the logits of the next ones.
 
-        A cache takes as many steps as `start` made room for; a further one would overwrite the last.
+        A cache takes as many steps as `start` made room for; one more would overwrite the last.
         """
         position = cache.position
         table = sinusoidal(cache.keys[0].shape[1], self.config.width)

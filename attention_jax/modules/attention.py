@@ -12,9 +12,9 @@ from attention_jax.modules.layers import Dense
 class MultiHeadAttention(nnx.Module):
     """Several attentions side by side, each on its own projection of the same rows.
 
-    The kernels are kept flat, [D, H·K], so at a fixed width every head count has the same parameters, and
-    the same seed gives the same arrays. With fewer key/value heads than heads, groups of heads share
-    keys and values (Shazeer 2019; Ainslie et al. 2023).
+    The kernels are kept flat, [D, H·K], so at a fixed width every head count has the same
+    parameters, and the same seed gives the same arrays. With fewer key/value heads than heads,
+    groups of heads share keys and values (Shazeer 2019; Ainslie et al. 2023).
 
     Source: Vaswani et al. 2017, section 3.2.2; like there, the projections have no bias.
     """

@@ -85,8 +85,8 @@ class Fitted(NamedTuple):
     """tracing and compiling in this sitting"""
     programs: int
     """what XLA compiled in this sitting"""
-    memory_bytes: int
-    memory_kind: str
+    peak_bytes: int
+    peak_of: str
     """"device": the most that the accelerator held; "process": the most that the process held"""
 
     @property

@@ -39,6 +39,7 @@ class Programs:
       structs: shapes and dtypes of a training state.
       parameters: how many numbers the model has.
       seconds: spent on tracing and compiling so far.
+      step_bytes: what the largest compiled training step holds at once: state, batch, temporaries.
     """
 
     def __init__(
@@ -66,14 +67,20 @@ class Programs:
         self._evaluate = make_eval_step(self.graph)
         self._compiled: dict[Any, Callable[..., Any]] = {}
         self.seconds = 0.0
+        self.step_bytes = 0
 
     def start(self, seed: int) -> State:
         """A fresh training state, a pure function of the seed."""
         return self._program("start", self._start, self._seed)(np.uint32(seed))
 
-    def train(self, shape: tuple[int, int]) -> Callable[[State, Batch], tuple[State, Any]]:
+    def train(self, shape: tuple[int, int]) -> Any:
         """The training step for batches of [rows, length]; it uses its state up."""
-        return self._program(("train", shape), self._train, self.structs, _structs(shape))
+        step = self._program(("train", shape), self._train, self.structs, _structs(shape))
+        if found := step.memory_analysis():  # not every backend tells
+            held = found.argument_size_in_bytes + found.temp_size_in_bytes
+            held += found.output_size_in_bytes - found.alias_size_in_bytes
+            self.step_bytes = max(self.step_bytes, held)
+        return step
 
     def evaluate(self, shape: tuple[int, int]) -> Callable[[Any, Batch], Any]:
         """The evaluation for batches of [rows, length]: sums over (params, batch)."""
@@ -119,4 +126,4 @@ def _counter() -> list[int]:
 
 def _structs(shape: tuple[int, int]) -> Batch:
     ids = jax.ShapeDtypeStruct(shape, np.int32)
-    return Batch(ids, ids, ids, jax.ShapeDtypeStruct(shape, np.float32))  # pyright: ignore[reportArgumentType]
+    return Batch(ids, ids, ids, jax.ShapeDtypeStruct(shape, np.float32))

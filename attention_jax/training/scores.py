@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import jax
 
@@ -14,14 +14,45 @@ from attention_jax.training.metrics import bleu, chrf, exact_match, perplexity
 from attention_jax.training.prepared import Prepared
 from attention_jax.training.programs import Programs
 
+Which = Literal["best", "last", "mean"]
+
+
+@dataclass(frozen=True)
+class ScoringConfig:
+    """What is scored, and how."""
+
+    which: Which = "best"
+    """the parameters: best by validation loss, the last, or the mean of the last checkpoints"""
+    tokenize: Literal["13a", "none", "zh", "char", "intl"] | None = None
+    """of BLEU: "none" for text that is tokenised already; None: zh for Chinese targets, else 13a"""
+
+    def tokenizer_for(self, language: str) -> str:
+        """The name of sacreBLEU's tokenizer for a target language."""
+        return self.tokenize or ("zh" if language.startswith(("zh", "cmn")) else "13a")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One held-out split.
+
+    Attributes:
+      scores: "loss" in nats a token, "perplexity", "exact_match" from 0 to 1, "bleu" and "chrf"
+        with their signatures, "pairs", "dropped" (too long for the loss), "translate_seconds".
+      translations: one a pair, in order.
+    """
+
+    scores: dict[str, Any]
+    translations: list[str]
+
 
 def score(
     programs: Programs,
     params: Any,
     prepared: Prepared,
     decoding: DecodingConfig,
+    scoring: ScoringConfig,
     held_out: Mapping[str, Sequence[Batch]],
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Scored]:
     """Loss and translation scores, by split.
 
     Args:
@@ -29,35 +60,33 @@ def score(
       params: its parameters.
       prepared: where the text of the splits comes from.
       decoding: how to translate; lines that are too long are cut.
+      scoring: how to score.
       held_out: batches of the splits to score, of one shape.
-
-    Returns:
-      For each split: "loss" in nats a token, "perplexity", "exact_match" from 0 to 1, "bleu" and
-      "chrf" with their signatures, "pairs", "dropped" (too long for the loss), "translate_seconds".
     """
     params = jax.device_put(params)
     decoding = replace(decoding, too_long="truncate")
     longest, tokenizer = prepared.data.max_length, prepared.tokenizer
     translate = Translator(programs.graph, params, tokenizer, decoding, longest).translate
-    tokenize = "zh" if prepared.data.target.startswith("zh") else "13a"
-    scores = {}
+    found = {}
     # Compiles, so that no split is timed with it.
     translate([prepared.corpus.splits["train"][0].source])
     for split, batches in held_out.items():
         pairs = prepared.corpus.splits[split]
         loss = programs.loss(params, batches)
         began = time.perf_counter()
-        found = translate([pair.source for pair in pairs])
+        translations = translate([pair.source for pair in pairs])
         seconds = time.perf_counter() - began
         wanted = [pair.target for pair in pairs]
-        scores[split] = {
+        tokenize = scoring.tokenizer_for(prepared.data.target)
+        scores = {
             "loss": finite(loss),
             "perplexity": finite(perplexity(loss, 1)),
-            "exact_match": exact_match(found, wanted),
-            "bleu": bleu(found, wanted, tokenize=tokenize),
-            "chrf": chrf(found, wanted),
+            "exact_match": exact_match(translations, wanted),
+            "bleu": bleu(translations, wanted, tokenize=tokenize),
+            "chrf": chrf(translations, wanted),
             "pairs": len(pairs),
             "dropped": prepared.examples(split).dropped,
             "translate_seconds": seconds,
         }
-    return scores
+        found[split] = Scored(scores, translations)
+    return found

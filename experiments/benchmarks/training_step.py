@@ -2,9 +2,9 @@
 
 Command: python experiments/benchmarks/training_step.py --torch PYTHON --jax PYTHON [PYTHON ...]
 
-Each contender is a process of its own, with the interpreter given; rounds go in turn, so that a slow
-minute of the machine hits all alike. Reported: the median over rounds of each round's median step, and
-its ratio to PyTorch's.
+Each contender is a process of its own, with the interpreter given; rounds go in turn, so that a
+slow minute of the machine hits all alike. Reported: the median over rounds of each round's median
+step, and its ratio to PyTorch's.
 """
 
 import argparse
@@ -100,6 +100,7 @@ def measure(contenders: list, size: dict, dropout: float, rounds: int, steps: in
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
+        assert process.stdin is not None and process.stdout is not None
         processes.append(process)
         records.append(json.loads(process.stdout.readline()) | {"medians": []})
     for _ in range(rounds):
@@ -126,7 +127,7 @@ def main() -> None:
         return
     from shapes import TRAINING_STEP
 
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--torch", required=True, help="an interpreter that has torch")
     parser.add_argument("--jax", nargs="+", default=[sys.executable], help="interpreters")
     parser.add_argument("--sizes", nargs="+", default=["tiny"], choices=list(TRAINING_STEP))

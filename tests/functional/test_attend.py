@@ -78,6 +78,17 @@ def test_gradients_forward_and_backward():
         check_grads(partial(attend, mask=mask), arrays[:3], order=1)
 
 
+def test_on_several_devices():
+    wanted = CASE.attend(*CASE.arrays)
+    close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+    close(jax.pmap(CASE.attend)(*CASE.arrays), wanted)
+    rows = jax.sharding.PartitionSpec("batch")
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+    close(
+        jax.shard_map(CASE.attend, mesh=mesh, in_specs=rows, out_specs=rows)(*CASE.arrays), wanted
+    )
+
+
 def test_groups_are_never_copied():
     """The largest array inside is that of the logits; no key has a row for each query head."""
     query, key = jax.ShapeDtypeStruct((2, 3, 8, 16), "f"), jax.ShapeDtypeStruct((2, 5, 1, 16), "f")

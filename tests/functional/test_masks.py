@@ -19,7 +19,7 @@ from attention_jax.functional import (
 
 T, S = 4, 6
 GRID = np.random.default_rng(0).random((3, T, S)) < 0.5
-I, J = np.mgrid[:T, :S]  # noqa: E741
+QUERY, SOURCE = np.mgrid[:T, :S]
 
 
 @st.composite
@@ -27,14 +27,14 @@ def simple(draw):
     """A mask, and the same by NumPy."""
     offset, many = draw(st.integers(-2, 3)), draw(st.integers(0, S))
     kinds = {
-        "causal": lambda: (Causal(offset), offset + I >= J),
+        "causal": lambda: (Causal(offset), offset + QUERY >= SOURCE),
         "window": lambda: (
             Window(many, 1, offset),
-            (J - I - offset >= -many) & (J - I - offset < 2),
+            (SOURCE - QUERY - offset >= -many) & (SOURCE - QUERY - offset < 2),
         ),
-        "lengths": lambda: (Lengths(many, 3), (many > J) & (I < 3)),
-        "prefix": lambda: (Prefix(many, offset), (many > J) | (offset + I >= J)),
-        "segments": lambda: (Segments(I[:, 0] // 2, J[0] // 3), I // 2 == J // 3),
+        "lengths": lambda: (Lengths(many, 3), (many > SOURCE) & (QUERY < 3)),
+        "prefix": lambda: (Prefix(many, offset), (many > SOURCE) | (offset + QUERY >= SOURCE)),
+        "segments": lambda: (Segments(QUERY[:, 0] // 2, SOURCE[0] // 3), QUERY // 2 == SOURCE // 3),
         "dense": lambda: (Dense(GRID[many % 3]), GRID[many % 3]),
     }
     return kinds[draw(st.sampled_from(sorted(kinds)))]()
@@ -122,8 +122,8 @@ def test_arrays_join_from_both_sides():
     array = GRID[0]
     for mask in (Causal() & array, array & Causal(), jnp.asarray(array) & Causal()):
         assert isinstance(mask, Mask)
-        np.testing.assert_array_equal(full(mask), array & (J <= I))
-    np.testing.assert_array_equal(full(array | Causal()), array | (J <= I))
+        np.testing.assert_array_equal(full(mask), array & (SOURCE <= QUERY))
+    np.testing.assert_array_equal(full(array | Causal()), array | (SOURCE <= QUERY))
 
 
 def test_one_program_serves_all_offsets_and_lengths():
@@ -144,8 +144,10 @@ def test_lengths_and_offsets_along_the_batch():
     lengths, offsets = np.array([[1, 4, 0]]), np.array([[0, 2, 1]])
     found = (Lengths(lengths) & Causal(offsets)).array(T, S)
     assert found.shape == (1, 3, 1, T, S)
-    cells = lengths[..., None, None] > J
-    np.testing.assert_array_equal(found[:, :, 0], cells & (I + offsets[..., None, None] >= J))
+    cells = lengths[..., None, None] > SOURCE
+    np.testing.assert_array_equal(
+        found[:, :, 0], cells & (QUERY + offsets[..., None, None] >= SOURCE)
+    )
 
 
 def test_masks_under_vmap():
@@ -173,8 +175,11 @@ def test_masks_under_vmap():
         (lambda: Dense(np.zeros((3, 3))), "mask has dtype float64; wanted bool"),
         (lambda: bool(Causal()), r"Causal\(\) is neither true nor false; join masks with &"),
         (lambda: Dense(GRID[0]).array(T, 5), r"mask has shape \[4, 6\], .* with S=5"),
-        (lambda: Segments(I[:, 0]).array(T, S), r"Segments: queries has shape \[4\].*T=4 and S=6"),
-        (lambda: Segments(GRID[0] + 0, J[0]).array(T, S), r"wanted \[\*B, T\] and \[\*B, S\]"),
+        (
+            lambda: Segments(QUERY[:, 0]).array(T, S),
+            r"Segments: queries has shape \[4\].*T=4 and S=6",
+        ),
+        (lambda: Segments(GRID[0] + 0, SOURCE[0]).array(T, S), r"wanted \[\*B, T\] and \[\*B, S\]"),
         (
             lambda: (Lengths([1, 2]) & Lengths([1, 2, 3])).array(T, S),
             r"joins shapes \[2, 1, 1, 6\]",

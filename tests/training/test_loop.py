@@ -61,7 +61,7 @@ def test_it_learns_and_tells(parts, whole):
     assert fitted.best_step == 24
     assert fitted.best_loss < math.log(290) - 1
     assert fitted.tokens > 0 and fitted.tokens_per_second > 0
-    assert fitted.memory_bytes > 1e6 and fitted.memory_kind in ("device", "process")
+    assert fitted.peak_bytes > 1e6 and fitted.peak_of in ("device", "process")
     lines = metrics(folder)
     assert [line["step"] for line in lines if line["split"] == "train"] == [5, 10, 15, 20, 24]
     assert [line["step"] for line in lines if line["split"] == "validation"] == [8, 16, 24]

@@ -16,7 +16,13 @@ from attention_jax.training.step import (
 )
 
 CONFIG = TransformerConfig(
-    vocabulary=11, width=16, encoder_layers=1, decoder_layers=1, heads=2, feed_forward=32, dropout=0.1
+    vocabulary=11,
+    width=16,
+    encoder_layers=1,
+    decoder_layers=1,
+    heads=2,
+    feed_forward=32,
+    dropout=0.1,
 )
 OPTIMIZER = optax.adam(1e-2)
 
