@@ -123,17 +123,23 @@ def _train(words: list[str]) -> None:
         run: Path,
         experiment: Annotated[Experiment, tyro.conf.arg(name="")] = default,
         quiet: bool = False,
-    ) -> tuple[Path, Experiment, bool]:
+        warm: bool = False,
+    ) -> tuple[Path, Experiment, bool, bool]:
         """Train a model in a run folder, or go on with the run that the folder holds.
 
         Args:
           run: the run's folder: new, empty, or that of a run to go on with
           experiment: what to run
           quiet: show nothing while training
+          warm: keep freed memory for the next step (glibc); 1.2 to 2 times faster on CPUs
         """
-        return run, experiment, quiet
+        return run, experiment, quiet, warm
 
-    folder, experiment, quiet = _parse(train, "train", words)
+    folder, experiment, quiet, warm = _parse(train, "train", words)
+    if warm:
+        from attention_jax.training.allocator import restart_warm
+
+        restart_warm()
     record = run(experiment, folder, quiet=quiet)
     print(json.dumps(record, indent=2))
 

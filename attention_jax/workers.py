@@ -18,6 +18,7 @@ from typing import Any
 
 from attention_jax import configs
 from attention_jax.experiment import Experiment, prepare, run
+from attention_jax.training.allocator import warmed
 
 SAY_EVERY = 15.0
 """seconds between two lines about runs that go on"""
@@ -51,6 +52,8 @@ class Workers(contextlib.AbstractContextManager):
             process.terminate()
         for process in self.processes:
             process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
 
     def run(self, places: Mapping[Path, Experiment]) -> Iterator[dict[str, Any]]:
         """Runs every experiment in its folder; gives the records as they come.
@@ -88,7 +91,7 @@ class Workers(contextlib.AbstractContextManager):
             yield answer["record"]
 
     def _start(self, index: int, mine: Mapping[str, Any]) -> None:
-        environment = dict(os.environ)
+        environment = warmed()
         if self.count > 1:
             flags = environment.get("XLA_FLAGS", "")
             environment["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
@@ -104,8 +107,8 @@ class Workers(contextlib.AbstractContextManager):
             )
         self.processes.append(process)
         assert process.stdin is not None
-        process.stdin.write(json.dumps(mine))
-        process.stdin.close()
+        process.stdin.write(json.dumps(mine) + "\n")
+        process.stdin.flush()
         threading.Thread(target=self._listen, args=(index, process), daemon=True).start()
 
     def _listen(self, index: int, process: subprocess.Popen[str]) -> None:
@@ -138,8 +141,9 @@ def work() -> None:
     """A worker: reads its experiments from standard input, writes a JSON line for each."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever else prints goes to the log
-    prepared = {}
-    for folder, config in json.load(sys.stdin).items():
+    prepared, mine = {}, json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    for folder, config in mine.items():
         try:
             experiment = configs.from_json(Experiment, config)
             if experiment.data not in prepared:
@@ -149,6 +153,12 @@ def work() -> None:
             print(json.dumps({"folder": folder, "error": str(error)}), file=answers, flush=True)
             return
         print(json.dumps({"folder": folder, "record": record}), file=answers, flush=True)
+
+
+def _end_with_parent() -> None:
+    """Waits for the end of standard input, which comes when the parent ends, however it ends."""
+    sys.stdin.read()
+    os._exit(1)
 
 
 if __name__ == "__main__":

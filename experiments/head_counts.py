@@ -47,8 +47,8 @@ def grid(steps: int, heads=HEADS, seeds=SEEDS, **changes) -> list[Experiment]:
 
 
 GRIDS = {
-    "default": grid(700),
-    "full": grid(5_000),
+    "default": grid(800),
+    "full": grid(4_000),
     "smoke": grid(8, heads=(1, 2), seeds=(0,)),
 }
 
