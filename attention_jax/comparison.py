@@ -6,8 +6,11 @@ written after the first run and again as seeds are completed, so that it can be 
 
 import argparse
 import json
+import os
+import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +43,7 @@ def main(
     experiments = grids[chosen]
     out = Path(options.out if chosen == "default" else f"{options.out}-{chosen}")
     places = {out / "runs" / experiment.name: experiment for experiment in experiments}
-    command = " ".join(["python", *sys.argv])
+    command = shlex.join(["python", os.path.relpath(sys.argv[0]), *sys.argv[1:]])
     report = Reporter(out / "report", experiments, title, sentence, command)
     began = time.perf_counter()
     count = min(options.workers or default_workers(), len(places))
@@ -84,11 +87,9 @@ class Reporter:
 
     def finish(self) -> None:
         """Writes the whole report, with attention maps and sample translations."""
-        attention, samples = {}, {}
-        for heads, folder in sorted(self.folders.items()):
-            attention[heads] = attention_maps(folder, self.sentence)
-            samples[heads] = sample_translations(folder, self.sentence)
-        self._write(attention, samples)
+        folders = dict(sorted(self.folders.items()))
+        maps = {heads: attention_maps(folder, self.sentence) for heads, folder in folders.items()}
+        self._write(maps, sample_translations(folders, self.sentence))
 
     def text(self) -> str:
         """The report's Markdown: verdict and table."""
@@ -120,16 +121,28 @@ def line_of(record: Mapping[str, Any]) -> str:
     )
 
 
-def sample_translations(folder: Path, sentence: str, most: int = 8) -> list[tuple[str, str, str]]:
-    """(source, reference, translation) of the test split: the sentence, errors, and others."""
-    lines = (folder / "translations.jsonl").read_text("utf-8").splitlines()
-    found = [json.loads(line) for line in lines]
-    test = [one for one in found if one["split"] == "test"]
-    wrong = [one for one in test if one["reference"] != one["translation"]]
-    chosen = [one for one in test if one["source"] == sentence]
-    chosen += [one for one in wrong if one not in chosen][: most // 2]
-    chosen += [one for one in test if one not in chosen][: most - len(chosen)]
-    return [(one["source"], one["reference"], one["translation"]) for one in chosen]
+def sample_translations(
+    folders: Mapping[int, Path], sentence: str, most: int = 8
+) -> dict[int, list[tuple[str, str, str]]]:
+    """(source, reference, translation) of the same test sentences, by head count.
+
+    The sentence comes first, if the test split has it; then those that most models get wrong, which
+    fill half of the places, and the first ones of the split.
+    """
+    found: dict[int, dict[str, tuple[str, str, str]]] = {}
+    wrong: Counter[str] = Counter()
+    for heads, folder in folders.items():
+        lines = (folder / "translations.jsonl").read_text("utf-8").splitlines()
+        test = [one for one in map(json.loads, lines) if one["split"] == "test"]
+        found[heads] = {
+            one["source"]: (one["source"], one["reference"], one["translation"]) for one in test
+        }
+        wrong.update(one["source"] for one in test if one["reference"] != one["translation"])
+    every = list(next(iter(found.values())))
+    chosen = [one for one in every if one == sentence]
+    chosen += [one for one, _ in wrong.most_common(most // 2) if one not in chosen]
+    chosen += [one for one in every if one not in chosen][: most - len(chosen)]
+    return {heads: [samples[one] for one in chosen] for heads, samples in found.items()}
 
 
 def attention_maps(folder: Path, sentence: str) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Workers(contextlib.AbstractContextManager):
     def __init__(self, folder: Path, count: int):
         self.folder, self.count = folder, count
         self.processes: list[subprocess.Popen[str]] = []
+        self.listeners: list[threading.Thread] = []
         self.answers: queue.Queue[tuple[int, str]] = queue.Queue()
 
     def __exit__(self, *_: Any) -> None:
@@ -54,6 +55,8 @@ class Workers(contextlib.AbstractContextManager):
             process.wait()
             if process.stdin is not None:
                 process.stdin.close()
+        for listener in self.listeners:
+            listener.join()
 
     def run(self, places: Mapping[Path, Experiment]) -> Iterator[dict[str, Any]]:
         """Runs every experiment in its folder; gives the records as they come.
@@ -109,12 +112,15 @@ class Workers(contextlib.AbstractContextManager):
         assert process.stdin is not None
         process.stdin.write(json.dumps(mine) + "\n")
         process.stdin.flush()
-        threading.Thread(target=self._listen, args=(index, process), daemon=True).start()
+        listener = threading.Thread(target=self._listen, args=(index, process), daemon=True)
+        self.listeners.append(listener)
+        listener.start()
 
     def _listen(self, index: int, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            self.answers.put((index, line))
+        with process.stdout as lines:
+            for line in lines:
+                self.answers.put((index, line))
         self.answers.put((index, ""))
 
     def _finished(self, index: int) -> None:

@@ -34,7 +34,7 @@ def grid(steps: int, heads=HEADS, seeds=SEEDS, **changes) -> list[Experiment]:
         steps=steps,
         smoothing=0.0,  # a sentence of this corpus has one translation
         optimizer=OptimizerConfig(schedule="cosine", peak=6e-3, warmup=min(100, steps // 4)),
-        evaluate_every=max(steps // 4, 1),
+        evaluate_every=max(steps // 8, 1),
         checkpoint_every=steps,
         log_every=max(steps // 20, 1),
     )

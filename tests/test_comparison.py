@@ -18,7 +18,7 @@ SENTENCE = "the red cat"
 ROOT = Path(__file__).parents[1]
 
 
-def grid(corpus, heads=(1, 2), seeds=(0, 1)):
+def grid(corpus, heads=(1, 2), seeds=(0,)):
     base = tiny(corpus, steps=6, checkpoint_every=6, evaluate_every=3)
     return [
         replace(base, name=f"h{count}-s{seed}", seed=seed, model=replace(base.model, heads=count))
@@ -67,11 +67,12 @@ def test_attention_maps_are_on_the_page(finished):
     assert any("cross" in path.stem or "attention" in path.stem for path in folder.glob("*.png"))
 
 
-def test_samples_come_from_the_test_split(finished):
+def test_samples_are_the_same_test_sentences_for_all(finished):
     out, _, _ = finished
-    samples = sample_translations(out / "runs" / "h1-s0", SENTENCE, most=4)
-    assert len(samples) == 4
-    assert all(len(sample) == 3 for sample in samples)
+    folders = {heads: out / "runs" / f"h{heads}-s0" for heads in (1, 2)}
+    samples = sample_translations(folders, SENTENCE, most=4)
+    sources = [[source for source, _, _ in samples[heads]] for heads in (1, 2)]
+    assert sources[0] == sources[1] and len(set(sources[0])) == 4
 
 
 def test_a_finished_comparison_is_not_run_again(finished, capsys):

@@ -49,6 +49,8 @@ class DataConfig:
       max_length: the most tokens a side, its end mark included; longer pairs are dropped.
       batch_tokens: the most positions a side of a batch, padding included.
       shapes: how many padded lengths there may be; each is one compiled program.
+      reverse: translates the second column of a .tsv file into the first; `source` then names the
+        second, and the file is still split so that no line of its first column is in two splits.
       limit: at most this many training pairs; None takes all.
       cache: where made or downloaded sets are kept; None takes $ATTENTION_JAX_CACHE, or
         ~/.cache/attention_jax.
@@ -61,6 +63,7 @@ class DataConfig:
     max_length: int = 64
     batch_tokens: int = 2_048
     shapes: int = 3
+    reverse: bool = False
     limit: int | None = None
     cache: Path | None = None
 
@@ -107,6 +110,11 @@ def load_corpus(config: DataConfig) -> Corpus:
 
     name, source, target = config.corpus, config.source, config.target
     path = Path(name).expanduser()
+    if config.reverse and not path.is_file():
+        raise DataError(
+            f"reverse is for .tsv files; to turn {name} round, exchange source ({source}) and target "
+            f"({target})."
+        )
     if name == "phrasebook":
         splits, notes = prepared.phrasebook(config.folder, source, target)
     elif path.is_dir():
@@ -116,6 +124,11 @@ def load_corpus(config: DataConfig) -> Corpus:
             raise DataError(f"{name} is a file, but no .tsv or .tsv.gz; {FORMS} would fit.")
         pairs, notes = read_tsv(path)
         splits = split_pairs(pairs, path.name)
+        if config.reverse:
+            splits = {
+                split: [Pair(pair.target, pair.source) for pair in found]
+                for split, found in splits.items()
+            }
     elif prepared.is_known(name, config.folder):
         splits, notes = prepared.translations(name, config.folder, source, target, config.limit)
     else:

@@ -60,6 +60,18 @@ def test_a_table(table):
     assert (corpus.name, corpus.source, corpus.target) == (str(table), "en", "de")
 
 
+def test_a_table_turned_round(table):
+    straight = load_corpus(DataConfig(corpus=str(table)))
+    turned = load_corpus(DataConfig(corpus=str(table), source="de", target="en", reverse=True))
+    assert {name: len(pairs) for name, pairs in turned.splits.items()} == {
+        name: len(pairs) for name, pairs in straight.splits.items()
+    }
+    one, other = straight.splits["train"][0], turned.splits["train"][0]
+    assert (one.source, one.target) == (other.target, other.source)
+    said = refused(corpus="phrasebook", reverse=True)
+    assert "exchange source (en) and target (es)" in said
+
+
 def test_a_limit_cuts_the_training_pairs_and_says_so(table):
     whole = load_corpus(DataConfig(corpus=str(table)))
     cut = load_corpus(DataConfig(corpus=str(table), limit=10))
