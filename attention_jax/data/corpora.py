@@ -112,8 +112,8 @@ def load_corpus(config: DataConfig) -> Corpus:
     path = Path(name).expanduser()
     if config.reverse and not path.is_file():
         raise DataError(
-            f"reverse is for .tsv files; to turn {name} round, exchange source ({source}) and target "
-            f"({target})."
+            f"reverse is for .tsv files; to turn {name} round, exchange source ({source}) and "
+            f"target ({target})."
         )
     if name == "phrasebook":
         splits, notes = prepared.phrasebook(config.folder, source, target)

@@ -5,7 +5,6 @@ You Need*, 2017. Layer normalisation in front of the sub-layers: Xiong et al. 20
 Wu et al. 2021.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -23,6 +22,7 @@ from attention_jax.modules import (
     FeedForward,
     LayerNorm,
     MultiHeadAttention,
+    Residual,
 )
 
 
@@ -106,28 +106,13 @@ class Cache(NamedTuple):
     position: Int[Array, ""]
 
 
-class Residual(nnx.Module):
-    """x + sublayer(x), with dropout on the sub-layer's output and one layer normalisation."""
-
-    def __init__(self, config: TransformerConfig):
-        self.norm = LayerNorm(config.width)
-        self.first = config.norm == "pre"
-        self.dropout = config.dropout
-
-    def __call__(self, x, sublayer: Callable[[Array], Array], rng: Array | None):
-        """The sum, normalised after it (post) or inside the sub-layer's branch (pre)."""
-        if self.first:
-            return x + dropout(sublayer(self.norm(x)), self.dropout, rng)
-        return self.norm(x + dropout(sublayer(x), self.dropout, rng))
-
-
 class EncoderLayer(nnx.Module):
     """Self-attention, then a feed-forward network, each inside a residual."""
 
     def __init__(self, config: TransformerConfig, rngs: nnx.Rngs):
         self.attention = _attention(config, rngs)
         self.feed_forward = FeedForward(config.width, config.feed_forward, rngs=rngs)
-        self.residuals = nnx.List([Residual(config) for _ in range(2)])
+        self.residuals = _residuals(config, 2)
 
     def __call__(self, x, mask: Mask, rngs: list, seen: list | None):
         """One layer further; appends its attention weights to `seen`, if there is one."""
@@ -148,7 +133,7 @@ class DecoderLayer(nnx.Module):
         self.attention = _attention(config, rngs)
         self.cross = _attention(config, rngs)
         self.feed_forward = FeedForward(config.width, config.feed_forward, rngs=rngs)
-        self.residuals = nnx.List([Residual(config) for _ in range(3)])
+        self.residuals = _residuals(config, 3)
 
     def __call__(self, x, memory, mask: Mask, memory_mask: Mask, rngs: list, seen: list | None):
         """One layer further; appends its own and its cross-attention weights to `seen`, if any."""
@@ -189,6 +174,12 @@ class DecoderLayer(nnx.Module):
 def _attention(config: TransformerConfig, rngs: nnx.Rngs) -> MultiHeadAttention:
     return MultiHeadAttention(
         config.width, config.heads, key_value_heads=config.key_value_heads, rngs=rngs
+    )
+
+
+def _residuals(config: TransformerConfig, count: int) -> nnx.List:
+    return nnx.List(
+        [Residual(config.width, config.dropout, norm=config.norm) for _ in range(count)]
     )
 
 

@@ -1,10 +1,13 @@
 """The parameters of everything in a Transformer but its attention."""
 
+from collections.abc import Callable
+from typing import Literal
+
 import jax
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from attention_jax.functional.layers import dense, layer_norm
+from attention_jax.functional.layers import dense, dropout, layer_norm
 
 
 class Dense(nnx.Module):
@@ -67,3 +70,28 @@ class FeedForward(nnx.Module):
     def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
         """max(0, x·W₁ + b₁)·W₂ + b₂."""
         return self.contract(jax.nn.relu(self.expand(x)))
+
+
+class Residual(nnx.Module):
+    """x + sublayer(x), with dropout on the sub-layer's output and one layer normalisation.
+
+    Source: Vaswani et al. 2017, section 5.4 (after the sum, "post"); Xiong et al. 2020 (inside the
+    sub-layer's branch, "pre").
+    """
+
+    def __init__(self, width: int, rate: float, *, norm: Literal["post", "pre"]):
+        """Adds to rows of `width` features what is left of a sub-layer at dropout rate `rate`."""
+        self.norm = LayerNorm(width)
+        self.rate = rate
+        self.first = norm == "pre"
+
+    def __call__(
+        self,
+        x: Float[Array, "*B D"],
+        sublayer: Callable[[Array], Array],
+        rng: Array | None,
+    ) -> Float[Array, "*B D"]:
+        """The sum; without `rng` nothing is dropped."""
+        if self.first:
+            return x + dropout(sublayer(self.norm(x)), self.rate, rng)
+        return self.norm(x + dropout(sublayer(x), self.rate, rng))
