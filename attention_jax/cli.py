@@ -55,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as done:  # of the parser, which has said why
         return done.code if isinstance(done.code, int) else 2
     except KeyboardInterrupt:
-        hint = "; the same command goes on from the last checkpoint" if words[0] == "train" else ""
-        return _complain(f"stopped{hint}", 130)
+        hint = "; the same command goes on from the last checkpoint, or starts again without one"
+        return _complain(f"stopped{hint if words[0] == 'train' else ''}", 130)
     except BrokenPipeError:
         # Whoever read the output has gone; Python would complain once more while it closes it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -146,6 +146,8 @@ def _train(words: list[str]) -> None:
 
 def _translate(words: list[str]) -> None:
     options = _parse(Translate, "translate", words)
+    if sys.stdin is None or sys.stdout is None:
+        raise ValueError("standard input and output must be open")
     from attention_jax.experiment import translator
 
     decoding = _given(options, "beams", "penalty", "rows")

@@ -4,13 +4,10 @@ A run's folder holds config.json, environment.json, tokenizer.json, metrics.json
 mean/ and, once all is done, result.json. From it alone a run can be resumed, evaluated and used.
 """
 
-import contextlib
-import errno
 import functools
 import json
-import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from attention_jax.decoding import DecodingConfig, Translator
 from attention_jax.models.transformer import Transformer, TransformerConfig
 from attention_jax.training import checkpoint
 from attention_jax.training.environment import environment
+from attention_jax.training.folder import check_room, claimed
 from attention_jax.training.log import replace_file
 from attention_jax.training.loop import Fitted, TrainingConfig, fit
 from attention_jax.training.prepared import Prepared, prepare
@@ -91,10 +89,10 @@ def run(
     """
     folder = Path(folder)
     compilations()  # starts counting
-    with _claimed(folder, experiment):
+    with claimed(folder, configs.to_json(experiment), lambda: configs.to_json(read_config(folder))):
         result = folder / "result.json"
         if result.exists():
-            return json.loads(result.read_text("utf-8"))
+            return _read_result(result)
         before, kept = compilations(), folder / "tokenizer.json"
         if prepared is not None and prepared.data != experiment.data:
             raise ValueError("prepared is of another data config than the experiment's")
@@ -105,7 +103,7 @@ def run(
         if not (folder / "environment.json").exists():
             _write_json(folder / "environment.json", environment())
         programs = _programs_of(experiment, prepared.tokenizer)
-        _check_room(folder, experiment.training.keep, programs.parameters)
+        check_room(folder, experiment.training.keep, programs.parameters)
         plan = prepared.plan(experiment.seed)
         if not quiet:
             _introduce(experiment, prepared, programs, plan)
@@ -148,6 +146,8 @@ def load(folder: str | Path, which: Which = "best") -> tuple[Experiment, Tokeniz
       ValueError: the folder holds no run, or not (yet) what is asked for.
     """
     experiment = read_config(folder)
+    if not (Path(folder) / "tokenizer.json").exists():
+        raise ValueError(f"{folder} has no tokenizer.json: its training has not begun")
     tokenizer = Tokenizer.load(Path(folder) / "tokenizer.json")
     programs = _programs_of(experiment, tokenizer)
     return experiment, tokenizer, programs.graph, _params(Path(folder), programs, which)
@@ -204,34 +204,13 @@ def read_config(folder: str | Path) -> Experiment:
         raise ValueError(f"{path}: {error}") from error
 
 
-@contextlib.contextmanager
-def _claimed(folder: Path, experiment: Experiment) -> Iterator[None]:
-    """The folder as this experiment's alone, refused if it is another's or in use."""
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    path, mine = folder / "config.json", configs.to_json(experiment)
-    if path.exists():
-        theirs = configs.to_json(read_config(folder))
-        for name, here, there in configs.differences(mine, theirs):
-            if name == "data.cache":  # where sets are kept changes nothing about them
-                continue
-            raise ValueError(
-                f"{folder} holds another run: {name} is {there!r} there and {here!r} here; "
-                "another folder, or the same value, would fit"
-            )
-    elif any(other.name != "config.json.tmp" for other in folder.iterdir()):
+def _read_result(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError as error:
         raise ValueError(
-            f"{folder} is not empty and holds no run (no config.json); another folder would fit"
-        )
-    else:
-        _write_json(path, mine)
-    with open(path, encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(f"another process is running {folder} at this moment") from error
-        yield
+            f"{path} is damaged: {error}; delete it, and the same command makes it again"
+        ) from error
 
 
 def _programs_of(experiment: Experiment, tokenizer: Tokenizer) -> Programs:
@@ -308,19 +287,6 @@ def _write_translations(path: Path, prepared: Prepared, scored: Mapping[str, Sco
         for pair, translation in zip(prepared.corpus.splits[split], found.translations, strict=True)
     ]
     replace_file(path, ("\n".join(lines) + "\n").encode())
-
-
-def _check_room(folder: Path, keep: int, parameters: int) -> None:
-    """Refuses to start what the disk cannot hold: parameters and Adam's moments, several times."""
-    needed = int((keep + 2) * 3 * 4 * parameters * 1.5)
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise OSError(
-            errno.ENOSPC,
-            f"the disk has {free / 1e6:,.0f} MB left; the checkpoints may need "
-            f"{needed / 1e6:,.0f} MB (--training.keep says how many stay)",
-            str(folder),
-        )
 
 
 def _introduce(experiment: Experiment, prepared: Prepared, programs: Programs, plan) -> None:

@@ -143,9 +143,15 @@ def test_translate_names_bad_lines(capsys, folder, monkeypatch):
         say(capsys, "translate", "--run", folder)
     )
     feed(monkeypatch, b"the cat\n" + b"dog " * 50)
-    assert "line 2 has" in complaint(say(capsys, "translate", "--run", folder))
+    found = complaint(say(capsys, "translate", "--run", folder))
+    assert "line 2 has" in found and "--truncate" in found
     feed(monkeypatch, b"dog " * 50)
     assert say(capsys, "translate", "--run", folder, "--truncate")[0] == 0
+
+
+def test_translate_needs_open_streams(capsys, folder, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)  # as Python starts with `<&-`
+    assert "must be open" in complaint(say(capsys, "translate", "--run", folder))
 
 
 def test_evaluate_prints_json(capsys, folder):

@@ -17,6 +17,7 @@ from attention_jax import configs, experiment
 from attention_jax.experiment import Experiment, evaluate, load, prepare, read_config, resume, run
 from attention_jax.training import checkpoint
 from attention_jax.training.checkpoint import digest
+from attention_jax.training.folder import claimed
 from tests.tiny_run import tiny, write_corpus
 
 
@@ -164,20 +165,41 @@ def test_folders_that_are_no_run_are_refused(one, tmp_path):
 
 
 def test_a_run_without_checkpoints_cannot_be_used(one, prepared, finished, tmp_path):
-    for name in ("config.json", "tokenizer.json"):
-        shutil.copy(finished[0] / name, tmp_path / name)
+    shutil.copy(finished[0] / "config.json", tmp_path / "config.json")
+    with pytest.raises(ValueError, match="no tokenizer.json: its training has not begun"):
+        load(tmp_path)
+    shutil.copy(finished[0] / "tokenizer.json", tmp_path / "tokenizer.json")
     for which, message in (("best", "no checkpoint yet"), ("mean", "no mean yet")):
         with pytest.raises(ValueError, match=message):
             load(tmp_path, which)
 
 
 def test_two_processes_cannot_share_a_folder(one, finished):
+    mine = configs.to_json(one)
     with (
-        experiment._claimed(finished[0], one),
+        claimed(finished[0], mine, lambda: mine),
         pytest.raises(ValueError, match="another process is running"),
-        experiment._claimed(finished[0], one),
     ):
-        pass
+        run(one, finished[0])
+
+
+def test_refused_data_leave_no_folder_and_corrected_data_fit(one, prepared, tmp_path):
+    bad = shutil.copytree(one.data.corpus, tmp_path / "corpus")
+    other = replace(one, data=replace(one.data, corpus=str(bad)))
+    (bad / "train.es").rename(tmp_path / "train.es")
+    with pytest.raises(ValueError, match="has no train.es"):
+        run(other, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+    partial = run(one, tmp_path / "run", quiet=True, prepared=prepared, stop_after=1)
+    assert partial["steps"] == 1
+
+
+def test_a_damaged_result_is_named(one, finished, tmp_path):
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copy(finished[0] / name, tmp_path / name)
+    (tmp_path / "result.json").write_text('{"name": "ti')
+    with pytest.raises(ValueError, match="result.json is damaged: .*delete it"):
+        run(one, tmp_path)
 
 
 def test_too_small_a_disk_is_noticed_before_the_start(one, prepared, tmp_path, monkeypatch):
@@ -185,7 +207,7 @@ def test_too_small_a_disk_is_noticed_before_the_start(one, prepared, tmp_path, m
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(2, 1, 1_000))
     with pytest.raises(OSError, match="0 MB left; the checkpoints may need"):
         run(one, tmp_path / "run", quiet=True, prepared=prepared)
-    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_disk_that_fills_up_leaves_a_run_to_go_on_with(

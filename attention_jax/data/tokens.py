@@ -101,8 +101,11 @@ class Tokenizer:
         """Writes the tokenizer as one JSON file, whole or not at all."""
         path = Path(path)
         draft = path.with_name(f"{path.name}.{os.getpid()}.part")
-        draft.write_text(self._engine.to_str(pretty=True), encoding="utf-8")
-        draft.replace(path)
+        try:
+            draft.write_text(self._engine.to_str(pretty=True), encoding="utf-8")
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
 
     def encode(self, text: str) -> list[int]:
         """Token numbers of a text, without marks.

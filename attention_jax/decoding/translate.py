@@ -141,7 +141,7 @@ class Translator:
             more = f" ({len(long) - 1} more lines are too long)" if len(long) > 1 else ""
             raise ValueError(
                 f"line {number} has {count} tokens with its end mark; at most {limit} fit{more}: "
-                'split it, or choose too_long="truncate"'
+                'split it, or truncate (too_long="truncate", on the command line --truncate)'
             )
         return sources
 

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,7 +41,7 @@ class Checkpoints:
     def __init__(self, folder: Path, *, keep: int = 3, every: int = 1):
         from orbax.checkpoint import v1 as ocp
 
-        logging.getLogger("absl").addFilter(_not_orbax)
+        _quieten()
         policies: Any = ocp.training.save_decision_policies
         self.folder = Path(folder).absolute()
         self._keeper = _Keeper(keep, every)
@@ -56,14 +57,21 @@ class Checkpoints:
         return self
 
     def __exit__(self, kind: Any, *_: Any) -> None:
+        failed = kind is not None
         try:
             self.wait()
         except OSError:
-            if kind is None:  # an error that is on its way already tells more
-                raise
+            if failed:  # an error that is on its way already tells more
+                return
+            failed = True
+            raise
         finally:
             if self._writing is None:
-                self._orbax.close()
+                try:
+                    self._orbax.close()
+                except Exception as error:
+                    if not failed:  # after a failed write it raises the same once more
+                        raise _as_os_error(error, self.folder) from error
 
     @property
     def steps(self) -> list[int]:
@@ -94,6 +102,10 @@ class Checkpoints:
         arrays[RECORD] = np.frombuffer(text, np.uint8)
         self.wait()
         self._keeper.best = best
+        # Orbax survives a full disk, but its threads fill the screen with what they think of it.
+        needed = sum(array.nbytes + 4096 for array in arrays.values())  # and a block each
+        if shutil.disk_usage(self.folder).free < needed:
+            raise _full(self.folder)
         try:
             self._writing = self._orbax.save_async(step, arrays, force=True)
         except Exception as error:
@@ -136,6 +148,7 @@ def read(folder: Path, structs: Any, *, at: str = "") -> Restored:
     """One checkpoint's folder as numpy arrays; see `Checkpoints.load`."""
     from orbax.checkpoint import v1 as ocp
 
+    _quieten()
     folder = Path(folder).absolute()
     prefix = f"{at}." if at else ""
     wanted = {prefix + name: leaf for name, leaf in flatten(structs).items()}
@@ -230,9 +243,14 @@ class _Keeper:
         return [step in kept for step in steps]
 
 
-def _not_orbax(entry: logging.LogRecord) -> bool:
+def _quieten() -> None:
     """Orbax logs each thread's part of a failure at length; it also raises it."""
-    return "orbax" not in entry.pathname
+    logging.getLogger("absl").addFilter(_not_orbax)
+    logging.getLogger("asyncio").addFilter(_not_orbax)
+
+
+def _not_orbax(entry: logging.LogRecord) -> bool:
+    return "orbax" not in entry.pathname and "tensorstore" not in entry.getMessage()
 
 
 def _check_fit(folder: Path, wanted: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
@@ -260,17 +278,21 @@ def _as_os_error(error: BaseException, folder: Path) -> OSError:
     while cause is not None:
         lost = getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         if lost or any(word in str(cause).lower() for word in full):
-            return OSError(
-                errno.ENOSPC,
-                "the disk is full: this checkpoint could not be written; the last good one is kept "
-                "and the same command goes on from it once there is room",
-                str(folder),
-            )
+            return _full(folder)
         cause = cause.__cause__ or cause.__context__
     number = getattr(error, "errno", None) or errno.EIO
     return OSError(number, f"a checkpoint could not be written: {_first_line(error)}", str(folder))
 
 
+def _full(folder: Path) -> OSError:
+    return OSError(
+        errno.ENOSPC,
+        "the disk is full: this checkpoint could not be written; the last good one is kept and the "
+        "same command goes on from it once there is room",
+        str(folder),
+    )
+
+
 def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
+    lines = str(error).partition(" [tensorstore_spec")[0].strip().splitlines()
     return lines[0] if lines else type(error).__name__

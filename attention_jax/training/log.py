@@ -62,9 +62,7 @@ class Log:
             self._live.update(
                 self._live.task_ids[0],
                 completed=step,
-                loss=loss,
-                speed=tokens_per_second,
-                left=_duration(left),
+                said=f"loss {loss:.4f} {tokens_per_second:,.0f} tokens/s {_duration(left)} left",
             )
         elif not self._quiet and (time.monotonic() - self._shown > PATIENCE or step == self._steps):
             self._shown = time.monotonic()
@@ -143,12 +141,10 @@ def _live_line(stream: TextIO, step: int, steps: int) -> Any:
     progress = Progress(
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}"),
-        TextColumn("{task.fields[speed]:,.0f} tokens/s"),
-        TextColumn("{task.fields[left]} left"),
+        TextColumn("{task.fields[said]}"),
         console=Console(file=stream),
         transient=True,
     )
-    progress.add_task("", total=steps, completed=step, loss=math.nan, speed=0.0, left="?")
+    progress.add_task("", total=steps, completed=step, said="starting")
     progress.start()
     return progress

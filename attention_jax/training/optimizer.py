@@ -41,7 +41,7 @@ class OptimizerConfig:
     clip: float | None = 1.0
     """the largest norm of a whole gradient; None: no clipping"""
     accumulate: int = 1
-    """batches a update: their gradients are averaged"""
+    """batches an update: their gradients are averaged"""
 
     def __post_init__(self):
         """Refuses numbers that cannot train."""

@@ -106,6 +106,10 @@ def test_save_and_load(tokenizer, tmp_path):
     assert loaded.size == tokenizer.size
     assert loaded.encode_all(TEXTS) == tokenizer.encode_all(TEXTS)
     assert [path.name for path in tmp_path.iterdir()] == ["tokenizer.json"]
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError):
+        tokenizer.save(tmp_path / "folder")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "tokenizer.json"]
 
 
 def _cut(form):

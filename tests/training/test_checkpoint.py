@@ -1,4 +1,5 @@
 import errno
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -70,8 +71,9 @@ def test_notices_damage(tmp_path, place):
     raw = bytearray(data.read_bytes())
     raw[int(len(raw) * place)] ^= 4
     data.write_bytes(raw)
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match="damaged") as caught:
         checkpoint.read(folder, noise)
+    assert "tensorstore_spec" not in str(caught.value)
 
 
 def test_means_are_exact_and_keep_dtypes():
@@ -102,6 +104,27 @@ def test_a_full_disk_is_one_clear_error_and_the_last_good_one_stays(tmp_path, mo
                 saver.save(2, state(2), {}, best=None)
         assert caught.value.errno == errno.ENOSPC
         assert saver.load(STRUCTS).state["step"] == 1
+
+
+def test_a_full_disk_is_noticed_before_the_write(tmp_path, monkeypatch):
+    with Checkpoints(tmp_path / "c") as saver:
+        usage = type(shutil.disk_usage(tmp_path))
+        monkeypatch.setattr("shutil.disk_usage", lambda _: usage(2, 1, 1_000))
+        with pytest.raises(OSError, match="the disk is full.*last good one is kept"):
+            saver.save(1, state(1), {}, best=None)
+        assert saver.steps == []
+
+
+def test_closing_does_not_hide_why_a_write_failed(tmp_path, monkeypatch):
+    def fails():
+        raise ValueError("RESOURCE_EXHAUSTED, once more and at length")
+
+    with (
+        pytest.raises(OSError, match="the disk is full"),
+        Checkpoints(tmp_path / "c") as saver,
+    ):
+        monkeypatch.setattr(saver._orbax, "close", fails)
+        raise OSError(errno.ENOSPC, "the disk is full")
 
 
 def test_a_write_that_fails_later_is_reported_at_the_end(tmp_path):

@@ -56,10 +56,12 @@ def test_a_terminal_gets_a_live_line(tmp_path):
 
     stream = Terminal()
     with Log(tmp_path / "m", step=3, steps=10, stream=stream) as log:
+        log._live.refresh()
+        assert "starting" in stream.getvalue() and "nan" not in stream.getvalue()
         log.progress(5, 1.5, 2_000.0, 61.0)
         log.say("hello [bold]")
         log._live.refresh()
-    assert "loss 1.5000" in stream.getvalue()
+    assert "loss 1.5000 2,000 tokens/s 1:01 left" in stream.getvalue()
     assert "hello [bold]" in stream.getvalue()
 
 
