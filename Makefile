@@ -10,7 +10,7 @@ RUN = $(VENV)/bin/python
 
 help:
 	@echo "make heads        what a head is worth: trains small translators, writes a report (minutes on two cores)"
-	@echo "make heads-full   the same question with more seeds and longer training"
+	@echo "make heads-full   the same question with longer training"
 	@echo "make test         the tests;  make test-slow: the longer ones"
 	@echo "make lint         ruff, pyright and the import rules"
 	@echo "make doctor       looks at this machine and says what to mend"

@@ -48,7 +48,7 @@ def grid(steps: int, heads=HEADS, seeds=SEEDS, **changes) -> list[Experiment]:
 
 GRIDS = {
     "default": grid(800),
-    "full": grid(4_000),
+    "full": grid(2_000),
     "smoke": grid(8, heads=(1, 2), seeds=(0,)),
 }
 
