@@ -15,41 +15,23 @@ from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int
 
 from attention_jax.axes import fit
-from attention_jax.functional.mask_algebra import expand, short
+from attention_jax.functional.mask_algebra import expand
 from attention_jax.functional.masks import Count, distance
 from attention_jax.functional.products import wide
+from attention_jax.functional.tiled import Tiled
 
 
-class Bias:
+class Bias(Tiled):
     """What is added to the logit of each query and source.
 
     A new bias is a frozen dataclass with `tile`, registered as a pytree; the rest is given.
     """
-
-    # NumPy arrays then leave `array + bias` to the bias.
-    __array_ufunc__ = None
-
-    def tile(self, queries: Int[Array, "T"], sources: Int[Array, "S"]) -> Float[Array, "..."]:
-        """The bias at these query and source positions, broadcastable to `[*B, H, T, S]`."""
-        raise NotImplementedError
-
-    def array(self, queries: int, sources: int) -> Float[Array, "..."]:
-        """The bias for T = `queries` and S = `sources`, broadcastable to `[*B, H, T, S]`."""
-        return self.tile(jnp.arange(queries), jnp.arange(sources))
 
     def __add__(self, other: "Bias | Array") -> "Bias":
         return Sum(self, as_bias(other))
 
     def __radd__(self, other: Array) -> "Bias":
         return Sum(as_bias(other), self)
-
-    def __repr__(self) -> str:
-        given = [
-            f"{name}={short(found)}"
-            for name, found in vars(self).items()
-            if not (isinstance(found, int) and found == getattr(type(self), name, None))
-        ]
-        return f"{type(self).__name__}({', '.join(given)})"
 
 
 def as_bias(bias: Bias | Array) -> Bias:

@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from attention_jax.axes import fit
+from attention_jax.functional.products import wide
 
 
 class Scaled(NamedTuple):
@@ -37,7 +38,7 @@ def elu_plus_one(x: Float[Array, "*B T H K"]) -> Float[Array, "*B T H K"]:
 
     Source: Katharopoulos et al. 2020, "Transformers are RNNs", equation 7.
     """
-    x = _wide(x)
+    x = x.astype(wide(x))
     # Not elu + 1: exp(x) - 1 + 1 rounds to zero already at x = -17.
     return jnp.where(x > 0, x + 1, jnp.exp(jnp.minimum(x, 0)))
 
@@ -65,7 +66,7 @@ def relu_features(
 
     Source: Choromanski et al. 2021, "Rethinking Attention with Performers", section 4 ("ReLU").
     """
-    x = _wide(x)
+    x = x.astype(wide(x))
     if projection is not None:
         x = _projected(x, projection) * jnp.shape(projection)[0] ** -0.5
     return jax.nn.relu(x) + epsilon
@@ -96,7 +97,7 @@ def favor(
 
     Source: Choromanski et al. 2021, lemma 1 and equation 5 (hyperbolic: equation 7).
     """
-    x = _wide(x) * x.shape[-1] ** -0.25
+    x = x.astype(wide(x)) * x.shape[-1] ** -0.25
     exponents = _projected(x, projection)
     if hyperbolic:
         exponents = jnp.concatenate([exponents, -exponents], axis=-1)
@@ -140,7 +141,3 @@ def _projected(x: Array, projection: Array) -> Array:
     projection = jnp.asarray(projection)
     fit(x=(x.shape, "*B T H K"), projection=(projection.shape, "P K"))
     return jnp.einsum("...K,PK->...P", x, projection.astype(x.dtype))
-
-
-def _wide(x: Array) -> Array:
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))

@@ -20,10 +20,10 @@ from attention_jax.functional.linear_rows import (
     Decay,
     mapped_sources,
     prepared,
-    wide_dtype,
 )
 from attention_jax.functional.linear_sums import LinearState, Sources
 from attention_jax.functional.masks import Mask
+from attention_jax.functional.products import wide
 from attention_jax.functional.source_masks import split
 
 FORMS = {
@@ -149,7 +149,7 @@ def linear_state(
     batch, n = fit(key=(key.shape, KEY), value=(value.shape, VALUE))
     heads = n["G"] if decay is None or jnp.ndim(decay) == 0 else jnp.shape(decay)[0]
     seen = split(mask, (*batch, heads, 1, n["S"])).sources
-    sources, bad = mapped_sources(key, value, features, seen, decay, heads, wide_dtype(key, value))
+    sources, bad = mapped_sources(key, value, features, seen, decay, heads, wide(key, value))
     return _absorbed(linear_sums.empty(sources), sources, bad)
 
 

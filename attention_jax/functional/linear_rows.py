@@ -11,6 +11,7 @@ from attention_jax.functional.features import Features, Scaled
 from attention_jax.functional.heads import repeat_groups
 from attention_jax.functional.linear_sums import Sources, Sums, finite
 from attention_jax.functional.masks import Mask
+from attention_jax.functional.products import wide as wide_of
 from attention_jax.functional.shield import clean
 from attention_jax.functional.source_masks import split
 
@@ -68,7 +69,7 @@ def prepared(
         raise ValueError(f"causal needs as many queries as sources; found T={n['T']}, S={n['S']}")
     if decay is not None and not causal:
         raise ValueError(f"decay={decay} counts the positions since a source; wanted causal=True")
-    wide = wide_dtype(query, key, value)
+    wide = wide_of(query, key, value)
     sources, bad = mapped_sources(key, value, features, seen.sources, decay, n["H"], wide)
     mapped, bad_queries = _mapped(features, query, ~seen.queries[..., None], wide)
     if mapped.values.shape[-1] != sources.key.shape[-1]:
@@ -155,8 +156,3 @@ def _rate(decay: Decay | None, heads: int, wide: jnp.dtype) -> Float[Array, "...
             f"decay has shape {list(jnp.shape(decay))}, wanted one number or [H] = [{heads}]"
         )
     return jnp.log(jnp.asarray(decay, wide))
-
-
-def wide_dtype(*arrays: Array) -> jnp.dtype:
-    """The dtype that sums are kept in: float32 at least."""
-    return jnp.promote_types(jnp.result_type(*arrays), jnp.float32)

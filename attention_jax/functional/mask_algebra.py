@@ -4,30 +4,18 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.core import Tracer
 from jax.tree_util import register_dataclass
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool
 
-PICTURE = 8  # rows and columns of a picture where the mask itself does not say; twice that at most
+from attention_jax.functional.tiled import PICTURE, Tiled
 
 
-class Mask:
+class Mask(Tiled):
     """Which sources each query may see; see `attention_jax.functional.masks`.
 
     A new mask is a frozen dataclass with `tile`, registered as a pytree; the rest is given.
     """
-
-    # NumPy arrays then leave `array & mask` to the mask.
-    __array_ufunc__ = None
-
-    def tile(self, queries: Int[Array, "T"], sources: Int[Array, "S"]) -> Bool[Array, "..."]:
-        """The mask at these query and source positions, broadcastable to `[*B, H, T, S]`."""
-        raise NotImplementedError
-
-    def array(self, queries: int, sources: int) -> Bool[Array, "..."]:
-        """The mask for T = `queries` and S = `sources`, broadcastable to `[*B, H, T, S]`."""
-        return self.tile(jnp.arange(queries), jnp.arange(sources))
 
     def extent(self) -> tuple[int | None, int | None]:
         """T and S where the mask itself holds them, for its picture."""
@@ -47,14 +35,6 @@ class Mask:
 
     def __invert__(self) -> "Mask":
         return Not(self)
-
-    def __repr__(self) -> str:
-        given = []
-        for name, found in vars(self).items():
-            default = getattr(type(self), name, None)
-            if found is not None and not (isinstance(found, int) and found == default):
-                given.append(f"{name}={short(found)}")
-        return f"{type(self).__name__}({', '.join(given)})"
 
     def __bool__(self) -> bool:
         raise ValueError(f"{self!r} is neither true nor false; join masks with &, | and ~")
@@ -215,14 +195,6 @@ class Not(Mask):
 def expand(x: Array, rank: int) -> Array:
     """The array with axes of size one in front, until it has `rank` axes."""
     return x.reshape((1,) * (rank - x.ndim) + x.shape)
-
-
-def short(x: object) -> str:
-    """Numbers as they are, arrays of up to eight as lists, larger ones as dtype and shape."""
-    if isinstance(x, Tracer) or not hasattr(x, "shape"):
-        return str(x)
-    array = np.asarray(x)  # not jnp: under a trace that would be traced too
-    return str(array.tolist()) if array.size <= PICTURE else f"{array.dtype}{list(array.shape)}"
 
 
 def _picture(mask: Mask) -> str:

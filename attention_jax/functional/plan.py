@@ -10,10 +10,10 @@ from jaxtyping import Array, Bool, Float
 from attention_jax.axes import align, fit
 from attention_jax.functional import fused
 from attention_jax.functional.biases import Bias, as_bias
-from attention_jax.functional.chunked import share_seen
 from attention_jax.functional.masks import Mask, visible
 from attention_jax.functional.normalize import Normalize, softmax
 from attention_jax.functional.scores import Score, scaled_dot
+from attention_jax.functional.tile_plan import share_seen
 
 BACKENDS = ("auto", "reference", "chunked", "cudnn", "splash", "tokamax")
 FUSED = {"gpu": ("cudnn",), "cuda": ("cudnn",), "tpu": ("splash",)}  # what "auto" tries there
@@ -22,8 +22,7 @@ FUSED = {"gpu": ("cudnn",), "cuda": ("cudnn",), "tpu": ("splash",)}  # what "aut
 # what it cannot do is leave out what a mask hides.
 CHUNKED_FROM = 4096 if jax.__version_info__ >= (0, 12) else 512
 CHUNKED_FROM_IF_HIDDEN = 512
-# Beside a fused kernel's machine, blocks are for memory alone.
-WHOLE_BYTES = 2**30
+WHOLE_BYTES = 2**30  # logits of more than this are not kept whole on any platform
 
 
 @dataclasses.dataclass(frozen=True)

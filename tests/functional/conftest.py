@@ -1,13 +1,11 @@
 """Tiles so small that the tests' small arrays take many of them."""
 
-import importlib
-
 import pytest
 
-chunked = importlib.import_module("attention_jax.functional.chunked")
+from attention_jax.functional import tile_plan
 
 
 @pytest.fixture(autouse=True)
 def many_tiles(monkeypatch):
     """Blocks of two queries, pieces of three sources."""
-    monkeypatch.setattr(chunked, "SIDES", (2, 3))
+    monkeypatch.setattr(tile_plan, "SIDES", (2, 3))

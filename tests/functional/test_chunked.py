@@ -1,6 +1,5 @@
 """What belongs to `chunked` itself: tiles, memory, derivatives, and when it is taken."""
 
-import importlib
 from functools import partial
 
 import jax
@@ -20,10 +19,10 @@ from attention_jax.functional import (
     scaled_dot,
     softmax,
     sparsemax,
+    tile_plan,
 )
 from attention_jax.functional.online import CLEAR, HIDDEN
 
-chunked = importlib.import_module("attention_jax.functional.chunked")
 MIB = 2**20
 RNG = np.random.default_rng(0)
 QUERY = RNG.normal(size=(2, 9, 4, 6)).astype(np.float32)
@@ -33,7 +32,7 @@ VALUE = RNG.normal(size=(2, 11, 2, 5)).astype(np.float32)
 
 @pytest.fixture
 def usual_tiles(monkeypatch):
-    monkeypatch.setattr(chunked, "SIDES", (512, 256))
+    monkeypatch.setattr(tile_plan, "SIDES", (512, 256))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +52,7 @@ def usual_tiles(monkeypatch):
 )
 @pytest.mark.parametrize(("queries", "sources", "rows", "columns"), [(12, 9, 4, 3), (7, 13, 3, 4)])
 def test_a_piece_is_called_clear_or_hidden_only_where_it_is(mask, queries, sources, rows, columns):
-    kinds = chunked.sights(mask, queries, sources, rows, columns)["kinds"]
+    kinds = tile_plan.sights(mask, queries, sources, rows, columns)["kinds"]
     seen = np.asarray(mask.array(queries, sources))
     for i, j in np.ndindex(kinds.shape):
         tile = seen[..., i * rows : (i + 1) * rows, j * columns : (j + 1) * columns]
@@ -65,10 +64,10 @@ def test_a_piece_is_called_clear_or_hidden_only_where_it_is(mask, queries, sourc
 
 def test_what_a_mask_hides_is_not_looked_at(usual_tiles):
     shape = (1, 8, 16_384, 16_384)
-    assert chunked.share_seen(None, shape) == 1
-    assert chunked.share_seen(Causal(), shape) < 0.53
-    assert chunked.share_seen(Window(128, 0), shape) < 0.06
-    kinds = chunked.sights(Causal(), 16_384, 16_384, 512, 256)["kinds"]
+    assert tile_plan.share_seen(None, shape) == 1
+    assert tile_plan.share_seen(Causal(), shape) < 0.53
+    assert tile_plan.share_seen(Window(128, 0), shape) < 0.06
+    kinds = tile_plan.sights(Causal(), 16_384, 16_384, 512, 256)["kinds"]
     assert np.mean(kinds == CLEAR) > 0.45
 
 
