@@ -5,83 +5,25 @@ You Need*, 2017. Layer normalisation in front of the sub-layers: Xiong et al. 20
 Wu et al. 2021.
 """
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from attention_jax.functional import scaled_dot
 from attention_jax.functional.layers import dropout
-from attention_jax.functional.masks import Causal, Lengths, Mask
+from attention_jax.functional.masks import Causal, Lengths
 from attention_jax.functional.positions import sinusoidal
-from attention_jax.modules import (
-    Dense,
-    Embedding,
-    FeedForward,
-    LayerNorm,
-    MultiHeadAttention,
-    Residual,
-)
+from attention_jax.functional.scores import Score
+from attention_jax.models.places import PARTS, Place
+from attention_jax.models.transformer_config import PRESETS, TransformerConfig
+from attention_jax.models.transformer_layers import DecoderLayer, EncoderLayer, Pass
+from attention_jax.modules import Dense, Embedding, LayerNorm
 
-
-@dataclass(frozen=True)
-class TransformerConfig:
-    """The sizes of a Transformer."""
-
-    preset: Literal["tiny", "base", "big"] = "tiny"
-    """the published sizes that the other fields start from"""
-    vocabulary: int = 10_000
-    """V: tokens of the joint vocabulary; training sets it to the tokenizer's size"""
-    width: int = 128
-    """D: features of a token between layers"""
-    encoder_layers: int = 4
-    """layers that read the source"""
-    decoder_layers: int = 4
-    """layers that write the target"""
-    heads: int = 4
-    """H: attention heads a layer; divides the width"""
-    key_value_heads: int | None = None
-    """G: heads of keys and values, shared by groups of heads; divides heads; None: as many"""
-    feed_forward: int = 256
-    """F: features inside the feed-forward sub-layers"""
-    dropout: float = 0.3
-    """rate after each sub-layer and on the embedded tokens; rounded to 1/256"""
-    norm: Literal["post", "pre"] = "post"
-    """layer normalisation after each residual sum (the paper) or before each sub-layer"""
-    tied: bool = True
-    """one table for source tokens, target tokens and logits; else three"""
-
-    def __post_init__(self):
-        """Refuses sizes that no model can have."""
-        for name in ("vocabulary", "width", "encoder_layers", "decoder_layers", "feed_forward"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if self.heads < 1 or self.width % self.heads:
-            fits = [h for h in range(1, self.width + 1) if self.width % h == 0]
-            raise ValueError(
-                f"heads is {self.heads}, which does not divide width, {self.width}; "
-                f"head counts that fit: {', '.join(map(str, fits))}"
-            )
-        if self.width % 2:
-            raise ValueError(f"width is {self.width}; sinusoidal positions need an even width")
-        groups = self.key_value_heads
-        if groups is not None and (groups < 1 or self.heads % groups):
-            raise ValueError(f"key_value_heads is {groups}; it must divide heads, {self.heads}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and less than 1")
-        for name, fits in (("preset", ("tiny", "base", "big")), ("norm", ("post", "pre"))):
-            if getattr(self, name) not in fits:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; one of {fits} fits")
-
-
-PRESETS = {
-    "tiny": TransformerConfig(),
-    "base": TransformerConfig("base", 37_000, 512, 6, 6, 8, None, 2_048, 0.1),
-    "big": TransformerConfig("big", 37_000, 1_024, 6, 6, 16, None, 4_096, 0.3),
-}
-"""`base` and `big`: Vaswani et al. 2017, table 3; `tiny`: Wu et al. 2021."""
+__all__ = ["PRESETS", "Cache", "Transformer", "TransformerConfig", "Weights"]
 
 
 class Weights(NamedTuple):
@@ -106,83 +48,6 @@ class Cache(NamedTuple):
     position: Int[Array, ""]
 
 
-class EncoderLayer(nnx.Module):
-    """Self-attention, then a feed-forward network, each inside a residual."""
-
-    def __init__(self, config: TransformerConfig, rngs: nnx.Rngs):
-        self.attention = _attention(config, rngs)
-        self.feed_forward = FeedForward(config.width, config.feed_forward, rngs=rngs)
-        self.residuals = _residuals(config, 2)
-
-    def __call__(self, x, mask: Mask, rngs: list, seen: list | None):
-        """One layer further; appends its attention weights to `seen`, if there is one."""
-
-        def read(rows):
-            if seen is not None:
-                seen.append(self.attention.explain(rows, rows, mask=mask))
-            return self.attention(rows, rows, mask=mask)
-
-        x = self.residuals[0](x, read, rngs[0])
-        return self.residuals[1](x, self.feed_forward, rngs[1])
-
-
-class DecoderLayer(nnx.Module):
-    """Self-attention, attention to the source, then a feed-forward network, each in a residual."""
-
-    def __init__(self, config: TransformerConfig, rngs: nnx.Rngs):
-        self.attention = _attention(config, rngs)
-        self.cross = _attention(config, rngs)
-        self.feed_forward = FeedForward(config.width, config.feed_forward, rngs=rngs)
-        self.residuals = _residuals(config, 3)
-
-    def __call__(self, x, memory, mask: Mask, memory_mask: Mask, rngs: list, seen: list | None):
-        """One layer further; appends its own and its cross-attention weights to `seen`, if any."""
-
-        def read_target(rows):
-            if seen is not None:
-                seen.append(self.attention.explain(rows, rows, mask=mask))
-            return self.attention(rows, rows, mask=mask)
-
-        def read_source(rows):
-            if seen is not None:
-                seen.append(self.cross.explain(rows, memory, mask=memory_mask))
-            return self.cross(rows, memory, mask=memory_mask)
-
-        x = self.residuals[0](x, read_target, rngs[0])
-        x = self.residuals[1](x, read_source, rngs[1])
-        return self.residuals[2](x, self.feed_forward, rngs[2])
-
-    def step(self, x, key, value, cross_key, cross_value, memory_mask: Mask, position):
-        """One target position against the cached keys and values; gives those back, grown."""
-
-        def read_target(rows):
-            nonlocal key, value
-            new_key, new_value = self.attention.sources(rows)
-            key = jax.lax.dynamic_update_slice_in_dim(key, new_key, position, 1)
-            value = jax.lax.dynamic_update_slice_in_dim(value, new_value, position, 1)
-            query = self.attention.queries(rows)
-            return self.attention.read(query, key, value, Causal(position))
-
-        def read_source(rows):
-            return self.cross.read(self.cross.queries(rows), cross_key, cross_value, memory_mask)
-
-        x = self.residuals[0](x, read_target, None)
-        x = self.residuals[1](x, read_source, None)
-        return self.residuals[2](x, self.feed_forward, None), key, value
-
-
-def _attention(config: TransformerConfig, rngs: nnx.Rngs) -> MultiHeadAttention:
-    return MultiHeadAttention(
-        config.width, config.heads, key_value_heads=config.key_value_heads, rngs=rngs
-    )
-
-
-def _residuals(config: TransformerConfig, count: int) -> nnx.List:
-    return nnx.List(
-        [Residual(config.width, config.dropout, norm=config.norm) for _ in range(count)]
-    )
-
-
 class Transformer(nnx.Module):
     """From source and target tokens to logits for each next target token.
 
@@ -198,8 +63,9 @@ class Transformer(nnx.Module):
         if not config.tied:
             self.target_embedding = Embedding(tokens, width, rngs=rngs)
             self.projection = Dense(width, tokens, bias=False, rngs=rngs)
-        self.encoder = nnx.List([EncoderLayer(config, rngs) for _ in range(config.encoder_layers)])
-        self.decoder = nnx.List([DecoderLayer(config, rngs) for _ in range(config.decoder_layers)])
+        layers = range(config.encoder_layers), range(config.decoder_layers)
+        self.encoder = nnx.List([EncoderLayer(config, layer, rngs) for layer in layers[0]])
+        self.decoder = nnx.List([DecoderLayer(config, layer, rngs) for layer in layers[1]])
         if config.norm == "pre":
             self.encoder_norm, self.decoder_norm = LayerNorm(width), LayerNorm(width)
 
@@ -209,7 +75,9 @@ class Transformer(nnx.Module):
         target_in: Int[Array, "B T"],
         *,
         rng: Array | None = None,
-        explain: bool = False,
+        explain: bool | Callable[[Place, Array], Any] = False,
+        heads: Callable[[Place, Array], Array] | None = None,
+        score: Score = scaled_dot,
     ):
         """Logits for every target position at once.
 
@@ -217,32 +85,42 @@ class Transformer(nnx.Module):
           source: tokens, padding (0) at the end.
           target_in: the target, shifted right by a start mark.
           rng: a `jax.random` key switches dropout on.
-          explain: also give the attention weights; the logits stay the same.
+          explain: True also gives the attention weights. A function is given every place and its
+            weights [B, H, T, S], layer after layer, and only what it returns is kept. The logits
+            stay the same.
+          heads: is given every place and what its heads give there, [B, T, H, K], and returns what
+            goes into the output projection instead: to gate heads, to replace them, to look.
+          score: of all attentions.
 
         Returns:
-          Logits [B, T, V], or with `explain` the pair (logits, `Weights`).
+          Logits [B, T, V]; with `explain` the pair (logits, `Weights`), or, for a function,
+          (logits, what it returned by `Place`).
+
+        Raises:
+          ValueError: all weights are asked for, but layers have different numbers of heads.
         """
+        look = (lambda _, weights: weights) if explain is True else explain or None
+        one = Pass(look, heads, score)
         streams = self._streams(rng)
-        encoder_seen, decoder_seen = ([], []) if explain else (None, None)
-        memory = self._encode(source, streams, encoder_seen)
+        memory = self._encode(source, streams, one)
         x = self._embed(self._target_table(), target_in, streams.pop())
         memory_mask = Lengths(_lengths(source))
         for layer in self.decoder:
             rngs = [streams.pop() for _ in range(3)]
-            x = layer(x, memory, Causal(), memory_mask, rngs, decoder_seen)
+            x = layer(x, memory, Causal(), memory_mask, rngs, one)
         logits = self._logits(x)
-        if encoder_seen is None or decoder_seen is None:
+        if look is None:
             return logits
-        return logits, Weights(
-            jnp.stack(encoder_seen), jnp.stack(decoder_seen[::2]), jnp.stack(decoder_seen[1::2])
-        )
+        return logits, _stacked(one.found) if explain is True else one.found
 
     def start(self, source: Int[Array, "B S"], length: int) -> Cache:
         """Reads the source once and makes room for `length` target positions."""
-        memory = self._encode(source, self._streams(None), None)
+        memory = self._encode(source, self._streams(None), Pass())
         cross = [layer.cross.sources(memory) for layer in self.decoder]
+        rows, dtype = memory.shape[0], memory.dtype
         keys = tuple(
-            jnp.zeros((key.shape[0], length, *key.shape[2:]), key.dtype) for key, _ in cross
+            jnp.zeros((rows, length, layer.attention.groups, layer.attention.head_size), dtype)
+            for layer in self.decoder
         )
         return Cache(
             keys,
@@ -293,11 +171,11 @@ class Transformer(nnx.Module):
         x = table.embed(tokens)
         return dropout(x + sinusoidal(*x.shape[1:])[None], self.config.dropout, rng)
 
-    def _encode(self, source, streams: list, seen: list | None):
+    def _encode(self, source, streams: list, one: Pass):
         x = self._embed(self.source_embedding, source, streams.pop())
         mask = Lengths(_lengths(source))
         for layer in self.encoder:
-            x = layer(x, mask, [streams.pop(), streams.pop()], seen)
+            x = layer(x, mask, [streams.pop(), streams.pop()], one)
         return self.encoder_norm(x) if self.config.norm == "pre" else x
 
     def _target_table(self) -> Embedding:
@@ -310,3 +188,17 @@ class Transformer(nnx.Module):
 
 def _lengths(source: Int[Array, "B S"]) -> Int[Array, " B"]:
     return (source != 0).sum(-1)
+
+
+def _stacked(found: dict[Place, Array]) -> Weights:
+    """The weights of all places, layers first."""
+    by_part = {
+        part: [weights for place, weights in found.items() if place.part == part] for part in PARTS
+    }
+    for part, layers in by_part.items():
+        if len(counts := dict.fromkeys(weights.shape[1] for weights in layers)) > 1:
+            raise ValueError(
+                f"the {part} layers have {', '.join(map(str, counts))} heads, which do not stack; "
+                "explain=lambda place, weights: weights would fit"
+            )
+    return Weights(**{part: jnp.stack(layers) for part, layers in by_part.items()})

@@ -1,12 +1,19 @@
 """Multi-head attention: the projections around `functional.attend`."""
 
+from collections.abc import Callable
+
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from attention_jax.functional import attend, explain
+from attention_jax.functional import attend, explain, scaled_dot
 from attention_jax.functional.heads import merge_heads, split_heads
 from attention_jax.functional.masks import Mask
+from attention_jax.functional.scores import Score
 from attention_jax.modules.layers import Dense
+
+Change = Callable[[Array], Array]
+"""From what the heads give, [B, T, H, K], to what goes into the output projection."""
 
 
 class MultiHeadAttention(nnx.Module):
@@ -16,43 +23,65 @@ class MultiHeadAttention(nnx.Module):
     parameters, and the same seed gives the same arrays. With fewer key/value heads than heads,
     groups of heads share keys and values (Shazeer 2019; Ainslie et al. 2023).
 
-    Source: Vaswani et al. 2017, section 3.2.2; like there, the projections have no bias.
+    Source: Vaswani et al. 2017, section 3.2.2; like there, the projections have no bias, unless
+    the output is asked to have one.
     """
 
     def __init__(
-        self, width: int, heads: int, *, key_value_heads: int | None = None, rngs: nnx.Rngs
+        self,
+        width: int,
+        heads: int,
+        *,
+        key_value_heads: int | None = None,
+        head_size: int | None = None,
+        output_bias: bool = False,
+        rngs: nnx.Rngs,
     ):
         """Makes the four projections.
 
         Args:
           width: D, features of a row; the heads share them.
-          heads: H; divides `width`.
+          heads: H; divides `width` where `head_size` is None. With 0 heads, what is left after all
+            were removed, there is no kernel at all, and every output is zero, or the bias.
           key_value_heads: G; divides `heads`; None for as many as heads.
+          head_size: K, features of a head's queries, keys and values; None for D / H.
+          output_bias: gives the output projection a bias, from zero.
           rngs: where the kernels come from.
 
         Raises:
-          ValueError: a head count does not divide what it must divide.
+          ValueError: a head count does not divide what it must divide, or a size is impossible.
         """
         groups = heads if key_value_heads is None else key_value_heads
-        if heads < 1 or width % heads:
+        if head_size is None and (heads < 1 or width % heads):
             raise ValueError(f"heads is {heads}; it must divide the width, {width}")
-        if groups < 1 or heads % groups:
+        if heads < 0 or (head_size is not None and head_size < 1):
+            raise ValueError(
+                f"heads is {heads} and head_size {head_size}; at least 0 and 1 would fit"
+            )
+        if (heads and groups < 1) or groups < 0 or (groups and heads % groups):
             raise ValueError(f"key_value_heads is {groups}; it must divide heads, {heads}")
-        self.heads, self.groups = heads, groups
-        narrow = width // heads * groups
-        self.query = Dense(width, width, bias=False, rngs=rngs)
-        self.key = Dense(width, narrow, bias=False, rngs=rngs)
-        self.value = Dense(width, narrow, bias=False, rngs=rngs)
-        self.output = Dense(width, width, bias=False, rngs=rngs)
+        size = width // heads if head_size is None else head_size
+        self.width, self.heads, self.groups, self.head_size = width, heads, groups, size
+        if heads:
+            self.query = Dense(width, heads * size, bias=False, rngs=rngs)
+            self.key = Dense(width, groups * size, bias=False, rngs=rngs)
+            self.value = Dense(width, groups * size, bias=False, rngs=rngs)
+            self.output = Dense(heads * size, width, bias=output_bias, rngs=rngs)
+        else:
+            self.bias = nnx.Param(jnp.zeros(width)) if output_bias else None
 
     def queries(self, x: Float[Array, "B T D"]) -> Float[Array, "B T H K"]:
         """What each row looks for, head by head."""
+        if not self.heads:
+            return self._nothing(x)
         return split_heads(self.query(x), self.heads)
 
     def sources(
         self, x: Float[Array, "B S D"]
     ) -> tuple[Float[Array, "B S G K"], Float[Array, "B S G K"]]:
         """What each row can be found by, and what it then gives."""
+        if not self.heads:
+            return self._nothing(x), self._nothing(x)
         return split_heads(self.key(x), self.groups), split_heads(self.value(x), self.groups)
 
     def read(
@@ -61,18 +90,42 @@ class MultiHeadAttention(nnx.Module):
         key: Float[Array, "B S G K"],
         value: Float[Array, "B S G K"],
         mask: Mask | None,
+        *,
+        score: Score = scaled_dot,
+        change: Change | None = None,
     ) -> Float[Array, "B T D"]:
-        """All heads' outputs, side by side, through the output projection."""
-        return self.output(merge_heads(attend(query, key, value, mask=mask)))
+        """All heads' outputs, changed if asked for, side by side through the output projection."""
+        if not self.heads:
+            silent = jnp.zeros((*query.shape[:2], self.width), query.dtype)
+            return silent if self.bias is None else silent + self.bias[...].reshape(1, 1, -1)
+        outputs = attend(query, key, value, score=score, mask=mask)
+        return self.output(merge_heads(outputs if change is None else change(outputs)))
 
     def __call__(
-        self, x: Float[Array, "B T D"], source: Float[Array, "B S D"], *, mask: Mask | None = None
+        self,
+        x: Float[Array, "B T D"],
+        source: Float[Array, "B S D"],
+        *,
+        mask: Mask | None = None,
+        score: Score = scaled_dot,
+        change: Change | None = None,
     ) -> Float[Array, "B T D"]:
         """Every row of `x` reads from the rows of `source` that the mask lets it see."""
-        return self.read(self.queries(x), *self.sources(source), mask)
+        query, (key, value) = self.queries(x), self.sources(source)
+        return self.read(query, key, value, mask, score=score, change=change)
 
     def explain(
-        self, x: Float[Array, "B T D"], source: Float[Array, "B S D"], *, mask: Mask | None = None
+        self,
+        x: Float[Array, "B T D"],
+        source: Float[Array, "B S D"],
+        *,
+        mask: Mask | None = None,
+        score: Score = scaled_dot,
     ) -> Float[Array, "B H T S"]:
         """The weights with which `__call__` reads."""
-        return explain(self.queries(x), self.sources(source)[0], mask=mask)
+        if not self.heads:
+            return jnp.zeros((x.shape[0], 0, x.shape[1], source.shape[1]), x.dtype)
+        return explain(self.queries(x), self.sources(source)[0], score=score, mask=mask)
+
+    def _nothing(self, x: Float[Array, "B T D"]) -> Float[Array, "B T 0 K"]:
+        return jnp.zeros((*x.shape[:2], 0, self.head_size), x.dtype)

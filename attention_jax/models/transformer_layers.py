@@ -1,0 +1,120 @@
+"""The layers of the Transformer, and what one pass carries through them.
+
+Source: Vaswani et al. 2017, section 3.1.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import jax
+from flax import nnx
+from jaxtyping import Array
+
+from attention_jax.functional import scaled_dot
+from attention_jax.functional.masks import Causal, Mask
+from attention_jax.functional.scores import Score
+from attention_jax.models.places import Place
+from attention_jax.models.transformer_config import TransformerConfig
+from attention_jax.modules import FeedForward, MultiHeadAttention, Residual
+
+
+@dataclass
+class Pass:
+    """What is asked of every attention in one pass besides its output.
+
+    Attributes:
+      explain: from a place and its weights [B, H, T, S] to what is to be kept of them.
+      heads: from a place and what its heads give, [B, T, H, K], to what they shall give.
+      score: of all attentions.
+      found: what `explain` gave, by place.
+    """
+
+    explain: Callable[[Place, Array], Any] | None = None
+    heads: Callable[[Place, Array], Array] | None = None
+    score: Score = scaled_dot
+    found: dict[Place, Any] = field(default_factory=dict)
+
+    def read(self, attention: MultiHeadAttention, place: Place, x, source, mask: Mask):
+        """What `attention` gives each row of `x`, looked at and changed as asked."""
+        if self.explain is not None:
+            weights = attention.explain(x, source, mask=mask, score=self.score)
+            self.found[place] = self.explain(place, weights)
+        change = None if self.heads is None else partial(self.heads, place)
+        return attention(x, source, mask=mask, score=self.score, change=change)
+
+
+class EncoderLayer(nnx.Module):
+    """Self-attention, then a feed-forward network, each inside a residual."""
+
+    def __init__(self, config: TransformerConfig, layer: int, rngs: nnx.Rngs):
+        self.layer = layer
+        self.attention = _attention(config, Place("encoder", layer), rngs)
+        self.feed_forward = FeedForward(config.width, config.feed_forward, rngs=rngs)
+        self.residuals = _residuals(config, 2)
+
+    def __call__(self, x, mask: Mask, rngs: list, one: Pass):
+        """One layer further."""
+        place = Place("encoder", self.layer)
+        x = self.residuals[0](x, lambda y: one.read(self.attention, place, y, y, mask), rngs[0])
+        return self.residuals[1](x, self.feed_forward, rngs[1])
+
+
+class DecoderLayer(nnx.Module):
+    """Self-attention, attention to the source, then a feed-forward network, each in a residual."""
+
+    def __init__(self, config: TransformerConfig, layer: int, rngs: nnx.Rngs):
+        self.layer = layer
+        self.attention = _attention(config, Place("decoder", layer), rngs)
+        self.cross = _attention(config, Place("cross", layer), rngs)
+        self.feed_forward = FeedForward(config.width, config.feed_forward, rngs=rngs)
+        self.residuals = _residuals(config, 3)
+
+    def __call__(self, x, memory, mask: Mask, memory_mask: Mask, rngs: list, one: Pass):
+        """One layer further."""
+
+        def read_target(rows):
+            return one.read(self.attention, Place("decoder", self.layer), rows, rows, mask)
+
+        def read_source(rows):
+            return one.read(self.cross, Place("cross", self.layer), rows, memory, memory_mask)
+
+        x = self.residuals[0](x, read_target, rngs[0])
+        x = self.residuals[1](x, read_source, rngs[1])
+        return self.residuals[2](x, self.feed_forward, rngs[2])
+
+    def step(self, x, key, value, cross_key, cross_value, memory_mask: Mask, position):
+        """One target position against the cached keys and values; gives those back, grown."""
+
+        def read_target(rows):
+            nonlocal key, value
+            new_key, new_value = self.attention.sources(rows)
+            key = jax.lax.dynamic_update_slice_in_dim(key, new_key, position, 1)
+            value = jax.lax.dynamic_update_slice_in_dim(value, new_value, position, 1)
+            query = self.attention.queries(rows)
+            return self.attention.read(query, key, value, Causal(position))
+
+        def read_source(rows):
+            return self.cross.read(self.cross.queries(rows), cross_key, cross_value, memory_mask)
+
+        x = self.residuals[0](x, read_target, None)
+        x = self.residuals[1](x, read_source, None)
+        return self.residuals[2](x, self.feed_forward, None), key, value
+
+
+def _attention(config: TransformerConfig, place: Place, rngs: nnx.Rngs) -> MultiHeadAttention:
+    return MultiHeadAttention(
+        config.width,
+        config.heads_at(place),
+        key_value_heads=config.key_value_heads,
+        head_size=config.size_of_head,
+        output_bias=config.output_bias,
+        rngs=rngs,
+    )
+
+
+def _residuals(config: TransformerConfig, count: int) -> nnx.List:
+    return nnx.List(
+        [Residual(config.width, config.dropout, norm=config.norm) for _ in range(count)]
+    )
