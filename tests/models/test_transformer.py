@@ -22,6 +22,7 @@ VARIANTS = {
     "untied": replace(SMALL, tied=False),
     "grouped": replace(SMALL, key_value_heads=2),
     "one head": replace(SMALL, heads=1),
+    "small heads": replace(SMALL, heads=3, head_size=2, output_bias=True),
 }
 
 
@@ -156,6 +157,10 @@ def test_dropout_only_with_rng_and_repeatable():
         ({"dropout": 1.0}, ["dropout is 1.0"]),
         ({"vocabulary": 0}, ["vocabulary is 0"]),
         ({"norm": "middle"}, ["norm is 'middle'", "post"]),
+        ({"head_size": 0}, ["head_size is 0"]),
+        ({"encoder_heads": (4,)}, ["encoder_heads is (4,)", "2 numbers"]),
+        ({"cross_heads": (4, -1)}, ["cross_heads is (4, -1)", "from 0 up"]),
+        ({"decoder_heads": (2, 2), "key_value_heads": 2}, ["decoder_heads", "key_value_heads"]),
     ],
 )
 def test_impossible_sizes_are_refused(change, words):
