@@ -1,24 +1,22 @@
-"""The command line: attention-jax train | translate | evaluate | doctor.
+"""The command line: attention-jax train | translate | evaluate | compare | doctor.
 
 Options are the fields of the config dataclasses. What a user can put right is answered in one line,
 with exit code 2; ATTENTION_JAX_TRACEBACK=1 shows the whole traceback instead.
 """
 
-import contextlib
 import difflib
-import errno
-import io
 import itertools
 import json
-import os
-import re
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-TRACEBACK = "ATTENTION_JAX_TRACEBACK"
+from attention_jax.options import answered, complain, parse
+
+PROGRAM = "attention-jax"
 
 HELP = """usage: attention-jax COMMAND [OPTIONS]
 
@@ -26,6 +24,7 @@ commands:
   train      train a model in a run folder, or go on with the run that the folder holds
   translate  translate lines from standard input with a trained model
   evaluate   score a trained model on its held-out text
+  compare    put finished runs side by side in one report
   doctor     check this machine and its packages
 
 attention-jax COMMAND --help lists the options of a command."""
@@ -42,29 +41,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "train": _train,
         "translate": _translate,
         "evaluate": _evaluate,
+        "compare": _compare,
         "doctor": _doctor,
     }
     if words and words[0] not in (*commands, "-h", "--help"):
         near = difflib.get_close_matches(words[0], commands, n=1, cutoff=0.0)[0]
-        return _complain(f"there is no command {words[0]!r}; the nearest is {near}", 2)
-    try:
-        if not words or words[0] not in commands:
-            print(HELP, flush=True)
-            return 0 if words else 2
-        return commands[words[0]](words[1:]) or 0
-    except SystemExit as done:  # of the parser, which has said why
-        return done.code if isinstance(done.code, int) else 2
-    except KeyboardInterrupt:
-        hint = "; the same command goes on from the last checkpoint, or starts again without one"
-        return _complain(f"stopped{hint if words[0] == 'train' else ''}", 130)
-    except BrokenPipeError:
-        # Whoever read the output has gone; Python would complain once more while it closes it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except (ValueError, OSError) as error:
-        if os.environ.get(TRACEBACK):
-            raise
-        return _complain(_one_line(error), 2)
+        return complain(PROGRAM, f"there is no command {words[0]!r}; the nearest is {near}", 2)
+    if not words or words[0] not in commands:
+        print(HELP, flush=True)
+        return 0 if words else 2
+    hint = "; the same command goes on from the last checkpoint, or starts again without one"
+    stopped = f"stopped{hint if words[0] == 'train' else ''}"
+    return answered(PROGRAM, lambda: commands[words[0]](words[1:]), stopped=stopped)
 
 
 @dataclass(frozen=True)
@@ -135,7 +123,7 @@ def _train(words: list[str]) -> None:
         """
         return run, experiment, quiet, warm
 
-    folder, experiment, quiet, warm = _parse(train, "train", words)
+    folder, experiment, quiet, warm = parse(train, f"{PROGRAM} train", words)
     if warm:
         from attention_jax.training.allocator import restart_warm
 
@@ -145,7 +133,7 @@ def _train(words: list[str]) -> None:
 
 
 def _translate(words: list[str]) -> None:
-    options = _parse(Translate, "translate", words)
+    options = parse(Translate, f"{PROGRAM} translate", words)
     if sys.stdin is None or sys.stdout is None:
         raise ValueError("standard input and output must be open")
     from attention_jax.experiment import translator
@@ -162,7 +150,7 @@ def _translate(words: list[str]) -> None:
 
 
 def _evaluate(words: list[str]) -> None:
-    options = _parse(Evaluate, "evaluate", words)
+    options = parse(Evaluate, f"{PROGRAM} evaluate", words)
     from attention_jax.experiment import evaluate
 
     scores = evaluate(
@@ -172,6 +160,34 @@ def _evaluate(words: list[str]) -> None:
         decoding=_given(options, "beams", "penalty"),
     )
     print(json.dumps(scores, indent=2))
+
+
+def _compare(words: list[str]) -> None:
+    import tyro
+
+    def compare(
+        runs: tyro.conf.Positional[tuple[Path, ...]],
+        out: Path = Path("comparison"),
+        title: str = "Runs side by side",
+        sentence: str | None = None,
+        anyway: bool = False,
+    ) -> tuple[tuple[Path, ...], Path, dict[str, Any]]:
+        """Put finished runs side by side in one report; their configs' differences name them.
+
+        Args:
+          runs: the folders of the runs
+          out: the report's folder: new, empty, or that of an earlier report
+          title: heading of the report
+          sentence: whose attention maps are shown; None: a short one of the test split
+          anyway: even where the runs' data, decoding or scoring differ
+        """
+        return runs, out, {"title": title, "sentence": sentence, "anyway": anyway}
+
+    folders, out, options = parse(compare, f"{PROGRAM} compare", words)
+    from attention_jax.finished import report_on
+
+    report = report_on(folders, out, command=shlex.join([PROGRAM, "compare", *words]), **options)
+    print(f"{report.text()}\n\nReport: {report.folder / 'index.html'}")
 
 
 def _given(options: Any, *names: str) -> dict[str, Any]:
@@ -187,41 +203,6 @@ def _doctor(words: list[str]) -> int | None:
     from attention_jax.doctor import doctor
 
     return doctor()
-
-
-def _parse(what: Any, command: str, words: list[str]) -> Any:
-    """The parsed options.
-
-    Raises:
-      SystemExit: after help.
-      ValueError: the parser's boxed message as one line.
-    """
-    import tyro
-
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            return tyro.cli(what, prog=f"attention-jax {command}", args=words)
-    except SystemExit as done:
-        if not done.code:
-            raise
-        raise ValueError(_unboxed(said.getvalue(), command)) from None
-
-
-def _unboxed(text: str, command: str) -> str:
-    """What stands in the parser's box, without the suggestions but the first."""
-    rows = [row.strip(" │╭╮╰╯─") for row in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()[1:]]
-    words = " ".join(row for row in rows if row)
-    said, _, rest = words.partition("Perhaps you meant:")
-    near = re.search(r"--[\w.-]+", rest)
-    missing = re.search(r"Missing from .*?: (--[\w.-]+)", said)
-    said = re.split("Argument helptext:|For full helptext", said)[0].strip()
-    said = said.removeprefix("Error parsing ").removeprefix("experiment.")
-    if missing and "Unrecognized" not in said:
-        said = f"{missing[1]} is missing"
-    if near:
-        return f"{said}; perhaps you meant {near[0]}"
-    return f"{said} ({command} --help tells more)"
 
 
 def _value(words: list[str], option: str) -> str | None:
@@ -249,16 +230,3 @@ def _lines(raw: bytes) -> list[str]:
                 f"0x{line[error.start]:02x}"
             ) from error
     return texts
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        place = f"{error.filename}: " if error.filename else ""
-        full = error.errno == errno.ENOSPC and "disk" not in error.strerror
-        return f"{place}{'the disk is full' if full else error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _complain(message: str, code: int) -> int:
-    print(f"attention-jax: {message}", file=sys.stderr)
-    return code

@@ -16,6 +16,7 @@ from attention_jax import configs
 from attention_jax.data import DataConfig, Tokenizer
 from attention_jax.decoding import DecodingConfig, Translator
 from attention_jax.models.transformer import Transformer, TransformerConfig
+from attention_jax.sizes import cache_bytes
 from attention_jax.training import checkpoint
 from attention_jax.training.environment import environment
 from attention_jax.training.folder import check_room, claimed
@@ -32,6 +33,7 @@ __all__ = [
     "load",
     "prepare",
     "read_config",
+    "read_result",
     "resume",
     "run",
     "translator",
@@ -92,7 +94,7 @@ def run(
     with claimed(folder, configs.to_json(experiment), lambda: configs.to_json(read_config(folder))):
         result = folder / "result.json"
         if result.exists():
-            return _read_result(result)
+            return read_result(folder)
         before, kept = compilations(), folder / "tokenizer.json"
         if prepared is not None and prepared.data != experiment.data:
             raise ValueError("prepared is of another data config than the experiment's")
@@ -204,7 +206,18 @@ def read_config(folder: str | Path) -> Experiment:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _read_result(path: Path) -> dict[str, Any]:
+def read_result(folder: str | Path) -> dict[str, Any]:
+    """The record of a finished run.
+
+    Raises:
+      ValueError: the run is not finished, or its result.json is damaged.
+    """
+    path = Path(folder) / "result.json"
+    if not path.exists():
+        raise ValueError(
+            f"{folder} is not finished: there is no result.json in it; `attention-jax train --run "
+            f"{folder}` goes on with it"
+        )
     try:
         return json.loads(path.read_text("utf-8"))
     except ValueError as error:
@@ -252,9 +265,11 @@ def _record(
     experiment: Experiment, programs: Programs, fitted: Fitted, scored: Mapping[str, Scored]
 ) -> dict[str, Any]:
     """What result.json holds: the validation scores on top, those of test splits below "test"."""
+    model, splits = experiment.model, [found.scores for found in scored.values()]
+    seconds = sum(scores["translate_seconds"] for scores in splits)
     return {
         "name": experiment.name,
-        "heads": experiment.model.heads,
+        "heads": model.heads,
         "seed": experiment.seed,
         "parameters": programs.parameters,
         **scored["validation"].scores,
@@ -268,6 +283,10 @@ def _record(
         "memory_bytes": programs.step_bytes,
         "peak_bytes": fitted.peak_bytes,
         "peak_of": fitted.peak_of,
+        "cache_bytes": cache_bytes(
+            model, experiment.data.max_length, experiment.decoding.max_length
+        ),
+        "decode_tokens_per_second": sum(scores["written"] for scores in splits) / seconds,
     }
 
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,21 +59,23 @@ class Workers(contextlib.AbstractContextManager):
         for listener in self.listeners:
             listener.join()
 
-    def run(self, places: Mapping[Path, Experiment]) -> Iterator[dict[str, Any]]:
-        """Runs every experiment in its folder; gives the records as they come.
+    def run(self, places: Mapping[Path, Experiment]) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Runs every experiment in its folder; gives folders and records as they come.
 
-        Experiments of one model go to one worker, which compiles for the first of them alone.
+        Experiments that differ in their seed alone go to one worker, which compiles for the first
+        of them alone; unless that would leave workers idle.
 
         Raises:
           ValueError: a run failed; the message has the reason.
         """
         (self.folder / "runs").mkdir(parents=True, exist_ok=True)
-        models = list(dict.fromkeys(one.model for one in places.values()))
+        shared = dict.fromkeys(map(_variant, places.values()))
+        shares = list(shared if len(shared) >= self.count else places.values())
         for index in range(self.count):
             mine = {
                 str(folder): configs.to_json(one)
                 for folder, one in places.items()
-                if models.index(one.model) % self.count == index
+                if shares.index(one if one in shares else _variant(one)) % self.count == index
             }
             self._start(index, mine)
         waiting, said = dict.fromkeys(places), time.monotonic()
@@ -90,8 +93,9 @@ class Workers(contextlib.AbstractContextManager):
             answer = json.loads(line)
             if "error" in answer:
                 raise ValueError(f"{answer['folder']}: {answer['error']}")
-            del waiting[Path(answer["folder"])]
-            yield answer["record"]
+            folder = Path(answer["folder"])
+            del waiting[folder]
+            yield folder, answer["record"]
 
     def _start(self, index: int, mine: Mapping[str, Any]) -> None:
         environment = warmed()
@@ -128,6 +132,11 @@ class Workers(contextlib.AbstractContextManager):
             log = self.folder / f"worker-{index}.log"
             tail = log.read_text("utf-8").strip().splitlines()[-1:]
             raise ValueError(f"a worker ended with code {code}: {' '.join(tail)} (see {log})")
+
+
+def _variant(experiment: Experiment) -> Experiment:
+    """What a program is compiled for, whatever the seed."""
+    return replace(experiment, name="", seed=0)
 
 
 def _say(folders: list[Path]) -> None:

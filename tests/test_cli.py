@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from attention_jax import cli, experiment
+from attention_jax import cli, experiment, finished, options
 from attention_jax.experiment import prepare, run
 from tests.tiny_run import tiny, write_corpus
 
@@ -113,7 +113,7 @@ def test_full_and_unwritable_disks(capsys, folder, monkeypatch):
 
 
 def test_tracebacks_on_demand(monkeypatch, tmp_path):
-    monkeypatch.setenv(cli.TRACEBACK, "1")
+    monkeypatch.setenv(options.TRACEBACK, "1")
     with pytest.raises(ValueError, match="holds no run"):
         cli.main(["evaluate", "--run", str(tmp_path)])
 
@@ -157,6 +157,35 @@ def test_translate_needs_open_streams(capsys, folder, monkeypatch):
 def test_evaluate_prints_json(capsys, folder):
     code, out, _ = say(capsys, "evaluate", "--run", folder, "--split", "test")
     assert code == 0 and set(json.loads(out)) == {"test"}
+
+
+def test_compare_needs_finished_runs(capsys, folder, tmp_path):
+    for words, message in [
+        ((folder, tmp_path), "holds no run: there is no config.json"),
+        ((folder, folder), "is not finished: there is no result.json in it"),
+        ((folder,), "1 run to compare; two or more folders would fit"),
+        ((), "0 run to compare"),
+        ((folder, "--anyhow"), "perhaps you meant --anyway"),
+    ]:
+        assert message in complaint(say(capsys, "compare", *words))
+    assert "--anyway" in say(capsys, "compare", "--help")[1]
+
+
+def test_compare_hands_its_options_on(capsys, monkeypatch, tmp_path):
+    seen = []
+
+    class Report:
+        folder = tmp_path
+
+        def text(self):
+            return "the table"
+
+    monkeypatch.setattr(finished, "report_on", lambda *a, **o: seen.append((a, o)) or Report())
+    code, out, _ = say(capsys, "compare", "a", "b c", "--out", "o", "--anyway")
+    assert code == 0 and "the table" in out and str(tmp_path / "index.html") in out
+    options = {"title": "Runs side by side", "sentence": None, "anyway": True}
+    command = {"command": "attention-jax compare a 'b c' --out o --anyway"}
+    assert seen == [(((Path("a"), Path("b c")), Path("o")), options | command)]
 
 
 def test_doctor_is_called(capsys, monkeypatch):

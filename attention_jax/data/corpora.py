@@ -1,4 +1,4 @@
-"""One name to one corpus: the phrasebook, the user's own files, or a TFDS translation set."""
+"""One name to one corpus: built in, the user's own files, or a TFDS translation set."""
 
 import difflib
 import os
@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attention_jax.data.pair import Pair
+from attention_jax.data.recall import pairs_in, recall
 from attention_jax.data.text import DataError, read_folder, read_tsv, split_pairs
 from attention_jax.data.tokens import SMALLEST
 
 FORMS = (
-    '"phrasebook" (built in), a folder with train.en, train.es, val.en, val.es (or your languages; '
-    "plain or .gz), a two-column .tsv or .tsv.gz file, or a TFDS set such as para_crawl/enes"
+    '"phrasebook" or "recall-16" (built in), a folder with train.en, train.es, val.en, val.es (or '
+    "your languages; plain or .gz), a two-column .tsv or .tsv.gz file, or a TFDS set such as "
+    "para_crawl/enes"
 )
 
 
@@ -41,8 +43,8 @@ class DataConfig:
     """Which text, and how it becomes batches.
 
     Attributes:
-      corpus: "phrasebook", a folder, a two-column .tsv[.gz] file, or a TFDS name such as
-        para_crawl/enes.
+      corpus: "phrasebook", "recall-16" (associative recall of 16 pairs, or another number), a
+        folder, a two-column .tsv[.gz] file, or a TFDS name such as para_crawl/enes.
       source: the language to translate from; of a .tsv file, a name for its first column.
       target: the language to translate into; of a .tsv file, a name for its second column.
       vocabulary: tokens of both languages together, at most.
@@ -117,13 +119,15 @@ def load_corpus(config: DataConfig) -> Corpus:
         )
     if name == "phrasebook":
         splits, notes = prepared.phrasebook(config.folder, source, target)
+    elif (pairs := pairs_in(name)) is not None:
+        splits, notes = recall(pairs, config.max_length), []
     elif path.is_dir():
         splits, notes = read_folder(path, source, target)
     elif path.exists():
         if not path.name.endswith((".tsv", ".tsv.gz")):
             raise DataError(f"{name} is a file, but no .tsv or .tsv.gz; {FORMS} would fit.")
-        pairs, notes = read_tsv(path)
-        splits = split_pairs(pairs, path.name)
+        rows, notes = read_tsv(path)
+        splits = split_pairs(rows, path.name)
         if config.reverse:
             splits = {
                 split: [Pair(pair.target, pair.source) for pair in found]

@@ -30,7 +30,7 @@ class Restored(NamedTuple):
 class Checkpoints:
     """The checkpoints of one run; a context manager that waits for the last write at its end.
 
-    Those stay that `kept` names: the last `keep` at multiples of `every`, the best, the newest.
+    Those stay: the last `keep` at multiples of `every`, the best, the newest, `keeper.held`.
 
     Args:
       folder: theirs alone; made if it is not there.
@@ -44,11 +44,11 @@ class Checkpoints:
         _quieten()
         policies: Any = ocp.training.save_decision_policies
         self.folder = Path(folder).absolute()
-        self._keeper = _Keeper(keep, every)
+        self.keeper = _Keeper(keep, every)
         self._orbax = ocp.training.Checkpointer(
             str(self.folder),
             save_decision_policy=policies.FixedIntervalPolicy(1),
-            preservation_policy=self._keeper,
+            preservation_policy=self.keeper,
             cleanup_tmp_directories=True,
         )
         self._writing = None
@@ -81,7 +81,7 @@ class Checkpoints:
     @property
     def regular(self) -> list[int]:
         """The steps among `steps` that are multiples of `every`."""
-        return [step for step in self.steps if step % self._keeper.every == 0]
+        return [step for step in self.steps if step % self.keeper.every == 0]
 
     def save(self, step: int, state: Any, record: Mapping[str, Any], *, best: int | None) -> None:
         """Copies the state to the host and starts writing it; waits for the write before this one.
@@ -101,7 +101,7 @@ class Checkpoints:
         text = json.dumps({"record": record, "digests": digests}).encode()
         arrays[RECORD] = np.frombuffer(text, np.uint8)
         self.wait()
-        self._keeper.best = best
+        self.keeper.best = best
         # Orbax survives a full disk, but its threads fill the screen with what they think of it.
         needed = sum(array.nbytes + 4096 for array in arrays.values())  # and a block each
         if shutil.disk_usage(self.folder).free < needed:
@@ -235,11 +235,12 @@ class _Keeper:
     def __init__(self, keep: int, every: int):
         self.keep, self.every = keep, every
         self.best: int | None = None
+        self.held: set[int] = set()
 
     def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
         steps = [checkpoint.step for checkpoint in checkpoints]
         regular = [step for step in steps if step % self.every == 0]
-        kept = {*regular[-self.keep :], *steps[-1:], self.best}
+        kept = {*regular[-self.keep :], *steps[-1:], self.best, *self.held}
         return [step in kept for step in steps]
 
 

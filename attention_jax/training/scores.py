@@ -37,7 +37,8 @@ class Scored:
 
     Attributes:
       scores: "loss" in nats a token, "perplexity", "exact_match" from 0 to 1, "bleu" and "chrf"
-        with their signatures, "pairs", "dropped" (too long for the loss), "translate_seconds".
+        with their signatures, "pairs", "dropped" (too long for the loss), "translate_seconds",
+        and "written", the tokens of the translations, end marks included.
       translations: one a pair, in order.
     """
 
@@ -87,6 +88,7 @@ def score(
             "pairs": len(pairs),
             "dropped": prepared.examples(split).dropped,
             "translate_seconds": seconds,
+            "written": sum(len(ids) + 1 for ids in tokenizer.encode_all(translations)),
         }
         found[split] = Scored(scores, translations)
     return found

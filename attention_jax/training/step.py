@@ -1,7 +1,6 @@
 """One step of training, one of evaluation: pure functions of plain pytrees."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -71,36 +70,58 @@ def make_train_step(
 
     A batch of padding only has loss 0 and changes nothing but the optimizer's moments.
     """
-
-    def mean_loss(params, batch: Batch, key):
-        logits = nnx.merge(graph, params)(batch.source, batch.target_in, rng=key)
-        sums = smoothed_cross_entropy(logits, batch.target_out, batch.weights, smoothing=smoothing)
-        return sums.loss / jnp.maximum(sums.tokens, 1), sums
-
-    @partial(jax.jit, donate_argnums=0)
-    def train_step(state: State, batch: Batch) -> tuple[State, Metrics]:
-        key = jax.random.fold_in(jax.random.wrap_key_data(state.rng, impl=rng), state.step)
-        (loss, sums), gradient = jax.value_and_grad(mean_loss, has_aux=True)(
-            state.params, batch, key
-        )
-        updates, moments = optimizer.update(gradient, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
-        metrics = Metrics(
-            loss, sums.nll / jnp.maximum(sums.tokens, 1), sums.tokens, optax.tree.norm(gradient)
-        )
-        return State(params, moments, state.step + 1, state.rng), metrics
-
-    return train_step
+    return jax.jit(train_step(graph, optimizer, smoothing=smoothing, rng=rng), donate_argnums=0)
 
 
 def make_eval_step(
     graph: nnx.GraphDef, *, smoothing: float = 0.0
 ) -> Callable[[Params, Batch], Loss]:
     """The jitted evaluation (params, batch) -> sums over the batch's tokens, without dropout."""
+    return jax.jit(eval_step(graph, smoothing=smoothing))
 
-    @jax.jit
-    def eval_step(params: Params, batch: Batch) -> Loss:
-        logits = nnx.merge(graph, params)(batch.source, batch.target_in)
+
+def train_step(
+    graph: nnx.GraphDef,
+    optimizer: optax.GradientTransformation,
+    *,
+    smoothing: float,
+    rng: str,
+) -> Callable[..., tuple[State, Metrics]]:
+    """The step as it is, (state, batch, *, rate, **call) -> (state, metrics), to be transformed.
+
+    `rate` multiplies the learning rate, None leaves it; `call` goes into the model's call.
+    """
+
+    def step(
+        state: State, batch: Batch, *, rate: Float[Array, ""] | None = None, **call: Any
+    ) -> tuple[State, Metrics]:
+        def mean_loss(params, key):
+            model = nnx.merge(graph, params)
+            logits = model(batch.source, batch.target_in, rng=key, **call)
+            sums = smoothed_cross_entropy(
+                logits, batch.target_out, batch.weights, smoothing=smoothing
+            )
+            return sums.loss / jnp.maximum(sums.tokens, 1), sums
+
+        key = jax.random.fold_in(jax.random.wrap_key_data(state.rng, impl=rng), state.step)
+        (loss, sums), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params, key)
+        updates, moments = optimizer.update(gradient, state.optimizer, state.params)
+        if rate is not None:
+            updates = jax.tree.map(lambda update: update * rate.astype(update.dtype), updates)
+        params = optax.apply_updates(state.params, updates)
+        metrics = Metrics(
+            loss, sums.nll / jnp.maximum(sums.tokens, 1), sums.tokens, optax.tree.norm(gradient)
+        )
+        return State(params, moments, state.step + 1, state.rng), metrics
+
+    return step
+
+
+def eval_step(graph: nnx.GraphDef, *, smoothing: float) -> Callable[..., Loss]:
+    """The evaluation as it is, (params, batch, **call) -> sums, to be transformed."""
+
+    def step(params: Params, batch: Batch, **call: Any) -> Loss:
+        logits = nnx.merge(graph, params)(batch.source, batch.target_in, **call)
         return smoothed_cross_entropy(logits, batch.target_out, batch.weights, smoothing=smoothing)
 
-    return eval_step
+    return step

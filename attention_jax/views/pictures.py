@@ -1,12 +1,14 @@
 """The pictures of a report: each figure for light and for dark pages, with words beside it."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from attention_jax.analysis.head_counts import Comparison, Metric
-from attention_jax.analysis.verdict import listed
-from attention_jax.views import numbers, plots
+from attention_jax.analysis.variants import Comparison, Metric
+from attention_jax.views import comparison_tables, head_map, numbers, plots, pruning_plots
+from attention_jax.views.attention_maps import attention_maps
+from attention_jax.views.head_words import MEASURES, Measure, counted, measures
 from attention_jax.views.plots import Curves
 from attention_jax.views.style import Theme
 
@@ -18,6 +20,12 @@ MAPS = (
     ("decoder", "target", "target", "decoder: the target looks at what came before"),
     ("cross", "target", "source", "cross: the target looks at the source"),
 )
+
+COSTS = {
+    "tokens_per_second": " How fast training is.",
+    "decode_tokens_per_second": " How fast decoding is.",
+    "cache_bytes": " Keys and values kept while decoding.",
+}
 
 
 @dataclass(frozen=True)
@@ -44,15 +52,25 @@ class Picture:
 
 
 def comparison_pictures(comparison: Comparison, curves: Curves) -> list[Picture]:
-    """Learning curves, the deciding metric, its differences, and how many translations are right.
+    """Quality against variants, its differences, speed, and learning curves.
 
     What has no data yet has no picture.
     """
     pictures = []
+    if len(comparison.rows) > 1:
+        primary = comparison.primary
+        split = primary.name.rsplit("_", 1)[0]
+        known = {metric.name: metric for metric in comparison.metrics if metric != primary}
+        pictures.append(_by_variant(comparison, primary, " Parallel thin lines: the seeds agree."))
+        pictures += _differences(comparison)
+        quality = [name for name in (f"{split}_bleu", f"{split}_exact") if name in known]
+        for name in (*quality[:1], *COSTS):
+            if name in known and comparison_tables.varies(comparison, known[name]):
+                pictures.append(_by_variant(comparison, known[name], COSTS.get(name, "")))
     if any(points for points in curves.values()):
         ends = "; ".join(
-            f"{listed([heads])} seed {seed}: {points[-1][1]:.4f} at step {points[-1][0]:,}"
-            for (heads, seed), points in sorted(curves.items())
+            f"{variant} seed {seed}: {points[-1][1]:.4f} at step {points[-1][0]:,}"
+            for (variant, seed), points in curves.items()
             if points
         )
         pictures.append(
@@ -63,43 +81,18 @@ def comparison_pictures(comparison: Comparison, curves: Curves) -> list[Picture]
                 "Validation loss while training: thin lines are runs, thick ones means over seeds.",
             )
         )
-    if len(comparison.rows) < 2:
-        return pictures
-    primary = comparison.primary
-    pictures.append(_by_heads(comparison, primary, " Parallel thin lines: the seeds agree."))
-    spoken = [
-        f"{listed([row.heads])} {numbers.difference(found, primary)}"
-        for row in comparison.rows
-        if (found := row.cells[primary.name].difference) is not None
-    ]
-    if spoken:
-        pictures.append(
-            _picture(
-                "differences",
-                lambda theme: plots.differences(comparison, primary, theme=theme),
-                f"Paired differences in {primary.label} from the best: {'; '.join(spoken)}.",
-                "Paired differences from the best mean, with intervals. Hollow: zero is not "
-                "excluded. Dots are seeds.",
-            )
-        )
-    split = primary.name.rsplit("_", 1)[0]
-    known = {metric.name: metric for metric in comparison.metrics if metric != primary}
-    for name in (f"{split}_exact", f"{split}_bleu"):
-        if name in known:
-            pictures.append(_by_heads(comparison, known[name], ""))
-            break
     return pictures
 
 
-def attention_pictures(heads: int, found: Mapping[str, Any]) -> list[Picture]:
-    """The attention maps of one head count: encoder, decoder and cross, where there."""
+def attention_pictures(variant: str, slug: str, found: Mapping[str, Any]) -> list[Picture]:
+    """The attention maps of one variant: encoder, decoder and cross, where there."""
     pictures = []
     for kind, queries, sources, caption in MAPS:
         if found.get(kind) is None:
             continue
 
         def draw(theme: Theme, kind=kind, queries=queries, sources=sources) -> "Figure":
-            return plots.attention_maps(
+            return attention_maps(
                 found[kind],
                 found[f"{queries}_tokens"],
                 found[f"{sources}_tokens"],
@@ -109,23 +102,136 @@ def attention_pictures(heads: int, found: Mapping[str, Any]) -> list[Picture]:
             )
 
         sentence = " ".join(found["source_tokens"])
-        alt = f"Attention maps of {listed([heads])}, {caption}, for the sentence: {sentence}"
+        alt = f"Attention maps of {variant}, {caption}, for the sentence: {sentence}"
+        pictures.append(_picture(f"attention-{slug}-{kind}", draw, alt, f"{_capital(caption)}."))
+    return pictures
+
+
+def head_pictures(
+    variant: str,
+    slug: str,
+    description: Mapping[str, Any],
+    measure: Measure | None,
+    limit: float | None,
+) -> list[Picture]:
+    """The head map of one variant, coloured by `measure` up to `limit`, and its statistics."""
+    heads = description.get("heads") or ()
+    if not heads:
+        return []
+    said = f"{len(heads)} heads: {counted(description)}"
+    read = "" if measure is None else f" Colour and number: {measure.label} ({measure.meaning})."
+    pictures = [
+        _picture(
+            f"head-map-{slug}",
+            lambda theme: head_map.head_map(description, measure, limit=limit, theme=theme),
+            f"Head map of {variant}, {said}.",
+            f"{said}.{read}",
+        )
+    ]
+    if shown := measures(heads, MEASURES):
+        names = "; ".join(f"{one.label}: {one.meaning}" for one in shown)
         pictures.append(
-            _picture(f"attention-{heads}-heads-{kind}", draw, alt, f"{_capital(caption)}.")
+            _picture(
+                f"head-statistics-{slug}",
+                lambda theme: head_map.head_statistics(description, theme=theme),
+                f"Maps of the heads of {variant} by {', '.join(one.label for one in shown)}.",
+                f"{_capital(names)}.",
+            )
         )
     return pictures
 
 
-def _by_heads(comparison: Comparison, metric: Metric, remark: str) -> Picture:
-    means = "; ".join(
-        f"{listed([row.heads])} {numbers.mean(row.cells[metric.name], metric)}"
+def pruning_pictures(variant: str, slug: str, pruning: Mapping[str, Any]) -> list[Picture]:
+    """Loss and score of one variant against the heads left, and which part keeps its heads."""
+    pictures = []
+    curves = pruning_plots.curves_of(pruning)
+    name, factor = pruning_plots.score_of(pruning)
+    kinds: tuple[tuple[Literal["loss", "score"], str, float], ...] = (
+        ("loss", "loss", 1.0),
+        ("score", name, factor),
+    )
+    for what, label, scale in kinds:
+        found = {method: pruning_plots.points(points, what) for method, points in curves.items()}
+        found = {method: points for method, points in found.items() if points}
+        if not found:
+            continue
+        ends = "; ".join(
+            f"{method}: {scale * points[0][1]:.4g} with {points[0][0]} heads, "
+            f"{scale * points[-1][1]:.4g} with {points[-1][0]}"
+            for method, points in found.items()
+        )
+
+        def draw(theme: Theme, what: Literal["loss", "score"] = what) -> "Figure":
+            return pruning_plots.pruning_curves(pruning, what, theme=theme)
+
+        pictures.append(
+            _picture(
+                f"pruning-{slug}-{what}",
+                draw,
+                f"Pruning of {variant}; {label} against the heads left: {ends}.",
+                f"{_capital(label)} as heads go, a line a method. Dashed: all heads.",
+            )
+        )
+    for method, points in curves.items():
+        if any(point.get("by_part") for point in points):
+
+            def draw_parts(theme: Theme, method=method) -> "Figure":
+                return pruning_plots.parts_left(pruning, method, theme=theme)
+
+            pictures.append(
+                _picture(
+                    f"pruning-{slug}-parts-{slugs([method])[method]}",
+                    draw_parts,
+                    f"Heads that each part of {variant} keeps as heads go by {method}.",
+                    f"Where heads stay, {method.replace('_', ' ')}: above the dotted line a part "
+                    "keeps more than its share.",
+                )
+            )
+    return pictures
+
+
+def slugs(variants: Iterable[str]) -> dict[str, str]:
+    """A file name for each variant: letters, digits and dashes, no two alike."""
+    found: dict[str, str] = {}
+    for variant in variants:
+        base = re.sub(r"[^a-z0-9]+", "-", variant.lower()).strip("-")[:60] or "variant"
+        slug, count = base, 1
+        while slug in found.values():
+            count += 1
+            slug = f"{base}-{count}"
+        found[variant] = slug
+    return found
+
+
+def _differences(comparison: Comparison) -> list[Picture]:
+    primary = comparison.primary
+    spoken = [
+        f"{row.variant} {numbers.difference(found, primary)}"
         for row in comparison.rows
+        if (found := row.cells[primary.name].difference) is not None
+    ]
+    if not spoken:
+        return []
+    return [
+        _picture(
+            "differences",
+            lambda theme: plots.differences(comparison, primary, theme=theme),
+            f"Paired differences in {primary.label} from the best: {'; '.join(spoken)}.",
+            "Paired differences from the best mean, with intervals. Hollow: zero is not "
+            "excluded. Dots are seeds.",
+        )
+    ]
+
+
+def _by_variant(comparison: Comparison, metric: Metric, remark: str) -> Picture:
+    means = "; ".join(
+        f"{row.variant} {numbers.mean(row.cells[metric.name], metric)}" for row in comparison.rows
     )
     return _picture(
         metric.name.replace("_", "-"),
-        lambda theme: plots.metric_by_heads(comparison, metric, theme=theme),
-        f"{_capital(metric.label)} by head count: {means}.",
-        f"{_capital(metric.label)} by head count.{remark}",
+        lambda theme: plots.metric_by_variant(comparison, metric, theme=theme),
+        f"{_capital(metric.label)} by variant: {means}.",
+        f"{_capital(metric.label)}.{remark}",
     )
 
 

@@ -1,59 +1,79 @@
-"""The report folder of a comparison of head counts: a page, a table, pictures and the raw results.
+"""The report folder of a comparison: a page, tables, pictures and the raw results.
 
     index.html      the whole report in one file that opens offline
-    report.md       verdict and table in Markdown
+    report.md       the same in Markdown
     results.jsonl   one run a line, as recorded
+    heads.jsonl     one head a line, where heads were described
+    pruning.json    what pruning left, by variant, where it was done
     *.png           the pictures of the page
 
 The folder appears whole or not at all: it is written beside its place and then moved there.
 """
 
 import json
-import math
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from attention_jax.analysis.head_counts import Comparison, compare
-from attention_jax.analysis.statistics import half_width
-from attention_jax.analysis.verdict import listed, verdict
-from attention_jax.views import numbers
-from attention_jax.views.page import Page, Sample, explanation, html, main_metrics
-from attention_jax.views.pictures import attention_pictures, comparison_pictures
+from attention_jax.analysis.variants import compare
+from attention_jax.views import folder as folders
+from attention_jax.views.document import html
+from attention_jax.views.head_words import coloured_by, number
+from attention_jax.views.markdown import markdown
+from attention_jax.views.method import caveats
+from attention_jax.views.page import Page, Sample
+from attention_jax.views.pictures import (
+    Picture,
+    attention_pictures,
+    comparison_pictures,
+    head_pictures,
+    pruning_pictures,
+    slugs,
+)
 from attention_jax.views.plots import Curves
+
+if TYPE_CHECKING:
+    from attention_jax.analysis.significance import BleuTest
+
+Descriptions = Mapping[str, Mapping[str, Any]]
 
 
 def write_report(
     folder: str | Path,
     records: Iterable[Mapping[str, Any]],
     curves: Curves,
-    attention: Mapping[int, Mapping[str, Any]],
+    attention: Mapping[str, Mapping[str, Any]],
     *,
     title: str,
     command: str,
     environment: Mapping[str, Any],
     notes: Sequence[str] = (),
-    samples: Mapping[int, Sequence[Sample]] | None = None,
-    expected: Iterable[tuple[int, int]] = (),
+    samples: Mapping[str, Sequence[Sample]] | None = None,
+    expected: Iterable[tuple[str, int]] = (),
     primary: str | None = None,
+    heads: Descriptions | None = None,
+    pruning: Descriptions | None = None,
+    significance: "Sequence[BleuTest] | None" = None,
 ) -> Path:
     """Writes a report of the runs there are, finished or not; an earlier report is replaced.
 
     Args:
       folder: where the report goes; must be absent, empty, or hold an earlier report alone.
       records: result records, one a finished run.
-      curves: (step, validation loss) in order, by (heads, seed).
-      attention: by head count, for one sentence: "source_tokens" (S), "target_tokens" (T),
+      curves: (step, validation loss) in order, by (variant, seed).
+      attention: by variant, for one sentence: "source_tokens" (S), "target_tokens" (T),
         "encoder" [L, H, S, S], "decoder" [L, H, T, T] and "cross" [L, H, T, S]; kinds may lack.
       title: heading of the report.
       command: what to type to get it again.
       environment: versions, device, commit, by name.
       notes: caveats of the caller, shown with those that the records themselves suggest.
-      samples: (source, reference, hypothesis) by head count.
-      expected: (heads, seed) of all runs there should be; those without a record are named.
-      primary: name of the deciding metric (see `analysis.head_counts.compare`).
+      samples: (source, reference, hypothesis) by variant.
+      expected: (variant, seed) of all runs there should be, in the order of the table; those
+        without a record are named.
+      primary: name of the deciding metric (see `analysis.variants.compare`).
+      heads: what each head does, by variant, as `analysis.heads.describe` makes it.
+      pruning: what pruning leaves, by variant, as `analysis.pruning` makes it.
+      significance: tests of BLEU over sentences, as `analysis.significance.paired_bleu` makes them.
 
     Returns:
       The folder.
@@ -63,131 +83,75 @@ def write_report(
       OSError: the folder cannot be written.
     """
     folder = Path(folder).absolute()
-    _check(folder)
-    records = list(records)
-    comparison = compare(records, expected=expected, primary=primary)
-    records.sort(key=lambda record: (record["heads"], record["seed"]))
+    folders.check(folder)
+    found = list(records)
+    comparison = compare(found, expected=expected, primary=primary)
+    order = [row.variant for row in comparison.rows]
+    found.sort(key=lambda record: (order.index(record["variant"]), record["seed"]))
+    heads, pruning = _kept(heads), _kept(pruning)
+    slug = slugs(dict.fromkeys((*order, *attention, *heads, *pruning)))
     page = Page(
         title=title,
         comparison=comparison,
-        records=records,
+        records=found,
         command=command,
         environment=environment,
-        caveats=[*_caveats(comparison, records), *notes],
-        plots=comparison_pictures(comparison, curves),
-        maps={
-            heads: found
-            for heads in attention
-            if (found := attention_pictures(heads, attention[heads]))
-        },
+        caveats=[*caveats(comparison, found), *notes],
+        plots=comparison_pictures(comparison, _ordered(curves, order)),
+        maps=_pictured(attention, lambda v, one: attention_pictures(v, slug[v], one)),
         samples=samples or {},
+        significance=tuple(significance or ()),
+        heads=heads,
+        head_pictures=_head_pictures(heads, slug),
+        pruning=pruning,
+        pruning_pictures=_pictured(pruning, lambda v, one: pruning_pictures(v, slug[v], one)),
     )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as workshop:
-        made = Path(workshop) / "made"
-        made.mkdir()
+
+    def fill(made: Path) -> None:
         (made / "index.html").write_text(html(page), "utf-8")
         (made / "report.md").write_text(markdown(page), "utf-8")
-        lines = [json.dumps(_finite(record), ensure_ascii=False) for record in records]
-        (made / "results.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
-        for picture in (*page.plots, *(each for found in page.maps.values() for each in found)):
+        folders.json_lines(made / "results.jsonl", found)
+        if heads:
+            lines = (
+                {"variant": variant, "name": one.get("name"), **head}
+                for variant, one in page.ordered(heads)
+                for head in one.get("heads") or ()
+            )
+            folders.json_lines(made / "heads.jsonl", lines)
+        if pruning:
+            text = json.dumps(folders.finite(pruning), ensure_ascii=False, indent=2)
+            (made / "pruning.json").write_text(f"{text}\n", "utf-8")
+        for picture in page.pictures():
             (made / f"{picture.name}.png").write_bytes(picture.light)
-        _place(made, folder, Path(workshop) / "earlier")
+
+    folders.replace(folder, fill)
     return folder
 
 
-def markdown(page: Page) -> str:
-    """Verdict, table and caveats in Markdown, for a README or a message."""
-    comparison = page.comparison
-    columns = main_metrics(comparison)
-    head = ["heads", "seeds", *(metric.label for metric in columns)]
-    rows = []
-    for row in comparison.rows:
-        cells = [str(row.heads), str(len(row.seeds))]
-        for metric in columns:
-            cell = row.cells[metric.name]
-            below = numbers.difference(cell.difference, metric)
-            if cell.difference is not None and cell.difference.clear:
-                below = f"**{below}**"
-            cells.append(f"{numbers.mean(cell, metric)}{'<br>' if below else ''}{below}")
-        rows.append(f"| {' | '.join(cells)} |")
-    parts = [f"# {_plain(page.title)}", _plain(verdict(comparison))]
-    if rows:
-        lines = [f"| {' | '.join(map(_plain, head))} |", f"| {' | '.join('---' for _ in head)} |"]
-        parts += ["\n".join([*lines, *rows]), explanation(comparison)]
-    parts.append(f"Command: `{_plain(page.command).replace('`', chr(39))}`")
-    if page.caveats:
-        parts.append("\n".join(f"- {_plain(caveat)}" for caveat in page.caveats))
-    return "\n\n".join(parts) + "\n"
+def _kept(found: Descriptions | None) -> dict[str, Mapping[str, Any]]:
+    """Numbers in them may be of NumPy or not finite; from here on neither is."""
+    return {variant: folders.finite(one) for variant, one in (found or {}).items() if one}
 
 
-def _caveats(comparison: Comparison, records: Sequence[Mapping[str, Any]]) -> list[str]:
-    caveats = []
-    if comparison.missing:
-        runs = ", ".join(f"{listed([heads])} seed {seed}" for heads, seed in comparison.missing)
-        caveats.append(f"Missing runs: {runs}.")
-    for name in ("parameters", "steps"):
-        values = sorted({record[name] for record in records if record.get(name) is not None})
-        if len(values) > 1:
-            shown = ", ".join(f"{value:,}" for value in values)
-            caveats.append(f"The runs do not have equal {name} ({shown}): more than heads differs.")
-    count = len(comparison.shared)
-    if 2 <= count < 5:
-        ratio = half_width(count, level=comparison.level, comparisons=comparison.pairs)
-        ratio /= half_width(5, level=comparison.level, comparisons=comparison.pairs)
-        caveats.append(
-            f"{count} seeds make wide intervals; with five they would be about {ratio:.1f} times "
-            "narrower at the same spread. No difference found does not mean that there is none."
-        )
-    if records:
-        caveats.append(
-            "Speed and memory are of this device and of whatever else ran on it at the time."
-        )
-    return caveats
+def _ordered(curves: Curves, order: Sequence[str]) -> dict[tuple[str, int], Any]:
+    variants = list(dict.fromkeys((*order, *(variant for variant, _ in curves))))
+    return dict(sorted(curves.items(), key=lambda one: (variants.index(one[0][0]), one[0][1])))
 
 
-def _check(folder: Path) -> None:
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise ValueError(f"found a file at {folder}; a folder's path would fit")
-    ours = {"index.html", "report.md", "results.jsonl"}
-    names = {item.name for item in folder.iterdir()}
-    others = sorted(name for name in names - ours if not name.endswith(".png"))
-    if names and not ours <= names:
-        others = sorted(names)
-    if others:
-        raise ValueError(
-            f"found {', '.join(others[:3])} in {folder}, which the report would replace; "
-            "an empty or new folder would fit"
-        )
+def _pictured(found: Mapping[str, Any], draw) -> dict[str, list[Picture]]:
+    every = {variant: draw(variant, one) for variant, one in found.items()}
+    return {variant: pictures for variant, pictures in every.items() if pictures}
 
 
-def _place(made: Path, folder: Path, earlier: Path) -> None:
-    if folder.exists():
-        folder.rename(earlier)
-    try:
-        made.rename(folder)
-    except OSError:
-        if earlier.exists():
-            shutil.move(earlier, folder)
-        raise
-
-
-def _finite(found: Any) -> Any:
-    """The same for JSON: NumPy scalars as numbers, what is not finite as null."""
-    if isinstance(found, Mapping):
-        return {str(name): _finite(inner) for name, inner in found.items()}
-    if isinstance(found, list | tuple):
-        return [_finite(inner) for inner in found]
-    if hasattr(found, "item"):
-        return _finite(found.item())
-    if isinstance(found, float) and not math.isfinite(found):
-        return None
-    return found if isinstance(found, str | int | float | bool | None) else str(found)
-
-
-def _plain(text: str) -> str:
-    """Data inside Markdown: one line, no markup, no table border."""
-    spaced = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
-    return spaced.replace("|", "\\|")
+def _head_pictures(heads: Descriptions, slug: Mapping[str, str]) -> dict[str, list[Picture]]:
+    """Head maps of all variants, those of one measure with one scale of colours."""
+    measured = {variant: coloured_by([one]) for variant, one in heads.items()}
+    limits: dict[Any, float] = {}
+    for variant, measure in measured.items():
+        if measure is not None:
+            found = [number(head, measure) or 0.0 for head in heads[variant]["heads"]]
+            limits[measure] = max(limits.get(measure, 0.0), *found)
+    return _pictured(
+        heads,
+        lambda v, one: head_pictures(v, slug[v], one, measured[v], limits.get(measured[v])),
+    )

@@ -1,10 +1,12 @@
 """The one style of all figures: colours for light and dark pages, markers, dashes, an empty panel.
 
-Head counts are ordered, so their colours run along one ramp whose lightness rises with the count:
-they stay apart in grey print and for the colour-blind, and markers and dashes say the same again.
+Variants come in an order, so their colours run along one ramp whose lightness rises with it: they
+stay apart in grey print and for the colour-blind, and markers and dashes say the same again.
 """
 
 import contextlib
+import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +30,7 @@ SHADE = {
     "dark": ("#15181d", "#203a5c", "#2f6f9f", "#6fc3cf", "#f4fbe8"),
 }
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINE = 52  # characters of all tick labels beside each other
 DASHES = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 
 
@@ -71,13 +74,43 @@ def panel(x_label: str, y_label: str, theme: Theme) -> tuple["Figure", "Axes"]:
     return figure, axes
 
 
-def looks(head_counts: Sequence[int], theme: Theme) -> dict[int, tuple[Any, str, Any]]:
-    """Colour, marker and dashes of each head count."""
+def looks(labels: Sequence[str], theme: Theme) -> dict[str, tuple[Any, str, Any]]:
+    """Colour, marker and dashes of each label, in the order given."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    ramp = LinearSegmentedColormap.from_list("heads", RAMP[theme])
-    last = max(1, len(head_counts) - 1)
+    ramp = LinearSegmentedColormap.from_list("variants", RAMP[theme])
+    last = max(1, len(labels) - 1)
     return {
-        heads: (ramp(place / last), MARKERS[place % len(MARKERS)], DASHES[place % len(DASHES)])
-        for place, heads in enumerate(head_counts)
+        label: (ramp(place / last), MARKERS[place % len(MARKERS)], DASHES[place % len(DASHES)])
+        for place, label in enumerate(labels)
     }
+
+
+def titled(labels: Sequence[str]) -> tuple[str, list[str]]:
+    """What labels have in common, and the rest of each: of "1 head" and "2 heads" heads, and 1, 2.
+
+    Labels that are not all a number and one noun stay whole, broken into short lines.
+    """
+    matches = [re.fullmatch(r"(\d+) (\D+?)s?", label) for label in labels]
+    found = [match.groups() for match in matches if match is not None]
+    nouns = {noun for _, noun in found}
+    if len(found) == len(labels) and len(nouns) == 1:
+        return f"{nouns.pop()}s", [number for number, _ in found]
+    width = max(8, LINE // max(1, len(labels)))
+    lines = [textwrap.wrap(label, width, max_lines=4, placeholder="…") for label in labels]
+    return "", ["\n".join(found) for found in lines]
+
+
+def log_axis(axes: "Axes") -> None:
+    """Equal ratios look equal, with plain numbers at the ticks."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def say(axes: "Axes", text: str) -> None:
+    """Words in the middle of axes that have nothing to show."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center")

@@ -1,10 +1,11 @@
-"""How many heads? From the records of runs to a table, paired differences and a verdict.
+"""Variants side by side: from the records of runs to a table and paired differences.
 
-Runs of one seed share initial weights and batches across head counts, so head counts are compared
-seed by seed (`statistics.paired_difference`). The best head count is picked after looking at all of
-them, so any two could have ended up compared: the intervals hold together for all k(k-1)/2 pairs.
-Without that correction four equal head counts with three seeds would show a "clear" difference in
-18 reports of 100.
+A variant is what an experiment varies, by its label: "4 heads", "2 key/value heads". Runs of one
+seed share initial weights and batches across variants, so variants are compared seed by seed
+(`statistics.paired_difference`). The best one is picked after looking at all of them, so any two
+could have ended up compared: the intervals hold together for all k(k-1)/2 pairs. Without that
+correction four equal variants with three seeds would show a "clear" difference in 18 reports of
+100.
 """
 
 import itertools
@@ -14,6 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from attention_jax.analysis.statistics import Difference, Summary, paired_difference, summarise
+
+Run = tuple[str, int]
+"""One run of a comparison: its variant's label, and its seed."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,14 @@ def metrics(splits: Sequence[str] = ()) -> tuple[Metric, ...]:
         Metric("tokens_per_second", ("tokens_per_second",), "tokens/s", "higher", "count"),
         Metric("train_seconds", ("train_seconds",), "training time", "lower", "seconds"),
         Metric("memory", ("memory_bytes",), "memory", "lower", "bytes"),
+        Metric("cache_bytes", ("cache_bytes",), "cache a sentence", "lower", "bytes"),
+        Metric(
+            "decode_tokens_per_second",
+            ("decode_tokens_per_second",),
+            "decoded tokens/s",
+            "higher",
+            "count",
+        ),
     )
     return (*itertools.chain.from_iterable(scores), *cost)
 
@@ -61,12 +73,12 @@ def _split_metrics(split: str, path: tuple[str, ...]) -> tuple[Metric, ...]:
 
 @dataclass(frozen=True)
 class Cell:
-    """One metric of one head count.
+    """One metric of one variant.
 
     Attributes:
       values: the finite values, by seed.
       summary: their mean and spread; None without values.
-      difference: paired, minus the best head count's; None for the best itself, or without common
+      difference: paired, minus the best variant's; None for the best itself, or without common
         seeds.
     """
 
@@ -77,9 +89,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One head count: its seeds, its parameters, and a cell a metric (by name)."""
+    """One variant: its seeds, its parameters, and a cell a metric (by name)."""
 
-    heads: int
+    variant: str
     seeds: tuple[int, ...]
     parameters: int | None
     cells: Mapping[str, Cell]
@@ -87,56 +99,69 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Head counts side by side.
+    """Variants side by side.
 
     Attributes:
-      rows: one a head count, fewest heads first; head counts without a finished run have no row.
+      rows: one a variant, in the order of `compare`; variants without a finished run have no row.
       metrics: the columns: every metric that some run has.
-      primary: the metric that decides which head count is best.
-      best: the head count with the best mean of `primary` over the seeds that all rows share; None
-        if they share none.
+      primary: the metric that decides which variant is best.
+      best: the variant with the best mean of `primary` over the seeds that all rows share; None if
+        they share none.
       shared: the seeds that all rows share with a finite value of `primary`.
       level: confidence of the intervals, for all `pairs` together.
-      pairs: how many pairs of head counts the intervals are corrected for.
+      pairs: how many pairs of variants the intervals are corrected for.
       expected: how many runs there should be.
-      missing: (heads, seed) of expected runs without a record.
-      failed: (heads, seed) of runs without a finite `primary`.
+      missing: (variant, seed) of expected runs without a record.
+      failed: (variant, seed) of runs without a finite `primary`.
     """
 
     rows: tuple[Row, ...]
     metrics: tuple[Metric, ...]
     primary: Metric
-    best: int | None
+    best: str | None
     shared: tuple[int, ...]
     level: float
     pairs: int
     expected: int
-    missing: tuple[tuple[int, int], ...]
-    failed: tuple[tuple[int, int], ...]
+    missing: tuple[Run, ...]
+    failed: tuple[Run, ...]
+
+    @property
+    def detectable(self) -> float | None:
+        """How large a true difference of `primary` from the best no row would have hidden.
+
+        The largest `Difference.detectable` of the rows; None where there is none to tell.
+        """
+        cells = (row.cells[self.primary.name] for row in self.rows)
+        found = (cell.difference.detectable for cell in cells if cell.difference is not None)
+        return max((one for one in found if one is not None), default=None)
 
 
 def compare(
     records: Iterable[Mapping[str, Any]],
     *,
-    expected: Iterable[tuple[int, int]] = (),
+    expected: Iterable[Run] = (),
     primary: str | None = None,
     level: float = 0.95,
 ) -> Comparison:
     """Puts the records of finished runs side by side.
 
     Args:
-      records: one result record a run; `heads` and `seed` say which, and must be unique together.
-      expected: (heads, seed) of all runs there should be, to tell which are missing.
+      records: one result record a run; `variant` and `seed` say which, and must be unique together.
+      expected: (variant, seed) of all runs there should be, to tell which are missing. Variants
+        come in the order of these, then in that of the records.
       primary: name of the metric that decides; None takes the loss of the first test split that
         all records have, else the validation loss. Loss moves before BLEU does, and the test splits
         have not chosen the checkpoint.
       level: confidence of all intervals together.
 
     Raises:
-      ValueError: two records are of one run, a record lacks heads or seed, or `primary` is unknown.
+      ValueError: two records are of one run, a record lacks variant or seed, or `primary` is
+        unknown.
     """
-    runs = _by_run(records)
-    planned = dict.fromkeys(expected) | dict.fromkeys(runs)
+    found = _by_run(records)
+    planned = _in_order([*expected, *found])
+    runs = {run: found[run] for run in planned if run in found}
     splits = list(dict.fromkeys(split for run in runs.values() for split in run.get("test") or ()))
     columns = metrics(splits)
     deciding = _primary(columns, runs, splits, primary)
@@ -145,37 +170,37 @@ def compare(
         for metric in columns
         if metric == deciding or any(read(run, metric) is not None for run in runs.values())
     )
-    head_counts = sorted({heads for heads, _ in runs})
-    count = len({heads for heads, _ in planned})
+    variants = list(dict.fromkeys(variant for variant, _ in runs))
+    count = len({variant for variant, _ in planned})
     pairs = max(1, count * (count - 1) // 2)
 
     values = {
-        heads: {metric.name: _values(runs, heads, metric) for metric in columns}
-        for heads in head_counts
+        variant: {metric.name: _values(runs, variant, metric) for metric in columns}
+        for variant in variants
     }
-    decisive = {h: values[h][deciding.name] for h in head_counts if values[h][deciding.name]}
+    decisive = {v: values[v][deciding.name] for v in variants if values[v][deciding.name]}
     shared = sorted(set.intersection(*map(set, decisive.values()))) if decisive else []
     best = None
     if shared:
-        sums = {h: math.fsum(found[seed] for seed in shared) for h, found in decisive.items()}
-        best = (min if deciding.better == "lower" else max)(sums, key=lambda heads: sums[heads])
+        sums = {v: math.fsum(mine[seed] for seed in shared) for v, mine in decisive.items()}
+        best = (min if deciding.better == "lower" else max)(sums, key=lambda variant: sums[variant])
 
-    def cell(heads: int, metric: Metric) -> Cell:
-        mine = values[heads][metric.name]
+    def cell(variant: str, metric: Metric) -> Cell:
+        mine = values[variant][metric.name]
         difference = None
-        if best is not None and heads != best:
+        if best is not None and variant != best:
             reference = values[best][metric.name]
             difference = paired_difference(mine, reference, level=level, comparisons=pairs)
         return Cell(mine, summarise(mine.values()) if mine else None, difference)
 
     rows = tuple(
         Row(
-            heads,
-            tuple(sorted(seed for other, seed in runs if other == heads)),
-            next((run.get("parameters") for (h, _), run in runs.items() if h == heads), None),
-            {metric.name: cell(heads, metric) for metric in columns},
+            variant,
+            tuple(seed for other, seed in runs if other == variant),
+            next((run.get("parameters") for (v, _), run in runs.items() if v == variant), None),
+            {metric.name: cell(variant, metric) for metric in columns},
         )
-        for heads in head_counts
+        for variant in variants
     )
     return Comparison(
         rows=rows,
@@ -186,8 +211,8 @@ def compare(
         level=level,
         pairs=pairs,
         expected=len(planned),
-        missing=tuple(sorted(run for run in planned if run not in runs)),
-        failed=tuple(sorted(run for run in runs if read(runs[run], deciding) is None)),
+        missing=tuple(run for run in planned if run not in runs),
+        failed=tuple(run for run in runs if read(runs[run], deciding) is None),
     )
 
 
@@ -215,27 +240,34 @@ def curve(
     ]
 
 
-def _by_run(records: Iterable[Mapping[str, Any]]) -> dict[tuple[int, int], Mapping[str, Any]]:
-    runs: dict[tuple[int, int], Mapping[str, Any]] = {}
+def _by_run(records: Iterable[Mapping[str, Any]]) -> dict[Run, Mapping[str, Any]]:
+    runs: dict[Run, Mapping[str, Any]] = {}
     for record in records:
-        for field in ("heads", "seed"):
-            if not isinstance(record.get(field), int):
+        for field, kind, fits in (("variant", str, "a label"), ("seed", int, "a number")):
+            if not isinstance(record.get(field), kind):
                 name, found = record.get("name", "without a name"), record.get(field)
                 raise ValueError(
-                    f"found {field}={found!r} in the record {name!r}; a number would fit"
+                    f"found {field}={found!r} in the record {name!r}; {fits} would fit"
                 )
-        run = (record["heads"], record["seed"])
+        run = (record["variant"], record["seed"])
         if run in runs:
             raise ValueError(
-                f"found two records of heads={run[0]}, seed={run[1]}; one a run would fit"
+                f"found two records of variant={run[0]!r}, seed={run[1]}; one a run would fit"
             )
         runs[run] = record
-    return dict(sorted(runs.items()))
+    return runs
+
+
+def _in_order(runs: Iterable[Run]) -> list[Run]:
+    """Each run once: by the first appearance of its variant, then by seed."""
+    every = list(dict.fromkeys(runs))
+    variants = list(dict.fromkeys(variant for variant, _ in every))
+    return sorted(every, key=lambda run: (variants.index(run[0]), run[1]))
 
 
 def _primary(
     columns: Sequence[Metric],
-    runs: Mapping[tuple[int, int], Mapping[str, Any]],
+    runs: Mapping[Run, Mapping[str, Any]],
     splits: Sequence[str],
     name: str | None,
 ) -> Metric:
@@ -252,7 +284,7 @@ def _primary(
 
 
 def _values(
-    runs: Mapping[tuple[int, int], Mapping[str, Any]], heads: int, metric: Metric
+    runs: Mapping[Run, Mapping[str, Any]], variant: str, metric: Metric
 ) -> dict[int, float]:
-    found = {seed: read(run, metric) for (other, seed), run in runs.items() if other == heads}
+    found = {seed: read(run, metric) for (other, seed), run in runs.items() if other == variant}
     return {seed: value for seed, value in found.items() if value is not None}

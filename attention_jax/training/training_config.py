@@ -1,0 +1,49 @@
+"""How a run trains, and what it keeps, as one frozen config."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from attention_jax.training.optimizer import OptimizerConfig
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long and how to train, and what to keep; a step is one batch."""
+
+    steps: int = 10_000
+    """batches of the whole run"""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """Adam and its learning rate"""
+    smoothing: float = 0.1
+    """ε of label smoothing"""
+    log_every: int = 50
+    """steps between lines of metrics.jsonl; only then are metrics fetched from the device"""
+    evaluate_every: int = 500
+    """steps between validations; one that is the best so far is kept as a checkpoint"""
+    checkpoint_every: int = 500
+    """steps between checkpoints, so at most this much is lost to a kill"""
+    keep: int = 3
+    """how many of the last checkpoints stay, besides the best"""
+    average: int = 3
+    """how many of the last checkpoints the mean is of"""
+    patience: int | None = None
+    """validations without a better loss before training stops early; None: never"""
+    rng: Literal["rbg", "threefry2x32"] = "rbg"
+    """generator of dropout: the fastest, or the one that is the same on every device"""
+
+    def __post_init__(self):
+        """Refuses numbers that make no run."""
+        names = ("steps", "log_every", "evaluate_every", "checkpoint_every", "keep", "average")
+        for name in names:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.average > self.keep:
+            raise ValueError(
+                f"average is {self.average}, more than keep, {self.keep}: the mean is of kept ones"
+            )
+        if not 0 <= self.smoothing < 1:
+            raise ValueError(f"smoothing is {self.smoothing}; it must be in [0, 1)")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience is {self.patience}; at least 1, or None, would fit")
+        if self.rng not in ("rbg", "threefry2x32"):
+            raise ValueError(f"rng is {self.rng!r}; rbg or threefry2x32 would fit")
