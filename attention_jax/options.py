@@ -4,6 +4,7 @@ ATTENTION_JAX_TRACEBACK=1 shows the whole traceback instead of the line.
 """
 
 import contextlib
+import difflib
 import errno
 import io
 import os
@@ -73,17 +74,24 @@ def parse(what: Any, program: str, words: Sequence[str], **settings: Any) -> Any
 def _unboxed(text: str, program: str) -> str:
     """What stands in the parser's box, without the suggestions but the first."""
     rows = [row.strip(" │╭╮╰╯─") for row in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()[1:]]
-    words = " ".join(row for row in rows if row)
+    words = re.sub(r"-{5,}", "", " ".join(row for row in rows if row)).strip()  # boxes in ASCII
     said, _, rest = words.partition("Perhaps you meant:")
-    near = re.search(r"--[\w.-]+", rest)
+    near = _nearest(said, re.findall(r"--[\w.-]+", rest))
     missing = re.search(r"Missing from .*?: (--[\w.-]+)", said)
     said = re.split("Argument helptext:|For full helptext", said)[0].strip()
     said = said.removeprefix("Error parsing ").removeprefix("experiment.")
     if missing and "Unrecognized" not in said:
         said = f"{missing[1]} is missing"
     if near:
-        return f"{said}; perhaps you meant {near[0]}"
+        return f"{said}; perhaps you meant {near}"
     return f"{said} ({program} --help tells more)"
+
+
+def _nearest(said: str, options: Sequence[str]) -> str | None:
+    """That of the options which is most like the first one in a message."""
+    given = re.search(r"--[\w.-]+", said)
+    near = difflib.get_close_matches(given[0], options, n=1, cutoff=0.0) if given else []
+    return near[0] if near else None
 
 
 def _one_line(error: BaseException) -> str:

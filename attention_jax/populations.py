@@ -12,8 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from attention_jax import configs
 from attention_jax.experiment import Experiment, Prepared, prepare, read_config, run
 from attention_jax.models.transformer import Transformer

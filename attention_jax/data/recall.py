@@ -1,11 +1,11 @@
 """Associative recall: key-value pairs, then queries; the translation is the value of every query.
 
-    source  ba om ce ut du ap ? du ba ce
-    target  ap om ut
+    source  ba om ce ut du ap ? du ba du
+    target  ap om ap
 
-Keys, values and the order of the queries are drawn anew for each sentence, so nothing can be learnt
-by heart: whoever answers has looked a key up among its neighbours. What each answer stands on is
-known exactly, and is each pair's alignment.
+Keys, values and queries are drawn anew for each sentence, so nothing can be learnt by heart, and
+queries with replacement, so that no answer follows from the others: whoever answers has looked a
+key up. Where each answer stands is known exactly, and is each pair's alignment.
 
 Source: Arora et al. 2023, "Zoology", section 3 (multi-query associative recall).
 """
@@ -66,7 +66,7 @@ def recall(pairs: int, longest: int) -> Splits:
 def _sentence(pairs: int, chance: random.Random) -> Pair:
     keys = chance.sample(KEYS[: 2 * pairs], pairs)
     values = chance.choices(VALUES[: 2 * pairs], k=pairs)
-    asked = chance.sample(range(pairs), pairs)
+    asked = chance.choices(range(pairs), k=pairs)
     listed = [word for pair in zip(keys, values, strict=True) for word in pair]
     return Pair(
         " ".join([*listed, "?", *(keys[one] for one in asked)]),
