@@ -184,7 +184,7 @@ def _compare(words: list[str]) -> None:
         return runs, out, {"title": title, "sentence": sentence, "anyway": anyway}
 
     folders, out, options = parse(compare, f"{PROGRAM} compare", words)
-    from attention_jax.finished import report_on
+    from attention_jax.comparison.finished import report_on
 
     report = report_on(folders, out, command=shlex.join([PROGRAM, "compare", *words]), **options)
     print(f"{report.text()}\n\nReport: {report.folder / 'index.html'}")

@@ -15,8 +15,8 @@ from typing import Any
 from attention_jax import configs
 from attention_jax.data import DataConfig, Tokenizer
 from attention_jax.decoding import DecodingConfig, Translator
+from attention_jax.models.sizes import cache_bytes
 from attention_jax.models.transformer import Transformer, TransformerConfig
-from attention_jax.sizes import cache_bytes
 from attention_jax.training import checkpoint
 from attention_jax.training.environment import environment
 from attention_jax.training.folder import check_room, claimed

@@ -9,7 +9,7 @@ Command: make heads, or python experiments/head_counts.py [--smoke | --full] [--
 from collections.abc import Sequence
 from dataclasses import replace
 
-from attention_jax.comparison import SMALL, Size, main
+from attention_jax.comparison.command import SMALL, Size, main
 from attention_jax.experiment import Experiment
 
 SIZES = {

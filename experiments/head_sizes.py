@@ -11,7 +11,7 @@ Command: python experiments/head_sizes.py [--model.head-size 16] [--smoke | --fu
 from collections.abc import Sequence
 from dataclasses import replace
 
-from attention_jax.comparison import SMALL, Size, main
+from attention_jax.comparison.command import SMALL, Size, main
 from attention_jax.experiment import Experiment
 
 BASE = replace(SMALL, model=replace(SMALL.model, head_size=16))

@@ -11,9 +11,9 @@ Command: python experiments/key_value_heads.py [--smoke | --full] [--help]
 from collections.abc import Sequence
 from dataclasses import replace
 
-from attention_jax.comparison import SMALL, Size, main
+from attention_jax.comparison.command import SMALL, Size, main
 from attention_jax.experiment import Experiment
-from attention_jax.sizes import matched, parameters
+from attention_jax.models.sizes import matched, parameters
 
 BASE = replace(SMALL, model=replace(SMALL.model, heads=8))
 

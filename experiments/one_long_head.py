@@ -12,7 +12,7 @@ Command: python experiments/one_long_head.py [--data.corpus recall-16 --data.max
 from collections.abc import Sequence
 from dataclasses import replace
 
-from attention_jax.comparison import Size, main
+from attention_jax.comparison.command import Size, main
 from attention_jax.data import DataConfig
 from attention_jax.decoding import DecodingConfig
 from attention_jax.experiment import Experiment

@@ -17,7 +17,7 @@ from jaxtyping import Array, Int
 from attention_jax.analysis.ablation import config_of
 from attention_jax.analysis.ablation import loss as loss_of
 from attention_jax.data import START, Batch
-from attention_jax.sizes import cache_bytes
+from attention_jax.models.sizes import cache_bytes
 from attention_jax.training import checkpoint
 from attention_jax.training.step import make_eval_step
 

@@ -1,13 +1,15 @@
-"""Associative recall: key-value pairs, then queries; the translation is the value of every query.
+"""Associative recall: pairs of a key and a value in random order; the answer is all values by key.
 
-    source  ba om ce ut du ap ? du ba du
-    target  ap om ap
+    source  duap baom ceut
+    target  om ut ap            the values of ba, ce and du
 
-Keys, values and queries are drawn anew for each sentence, so nothing can be learnt by heart, and
-queries with replacement, so that no answer follows from the others: whoever answers has looked a
-key up. Where each answer stands is known exactly, and is each pair's alignment.
+A word is a token, so what a head must do is one look: the answer's place in the sentence says which
+key is wanted, and the word that begins with it is somewhere among all others. Nothing can be learnt
+by heart or worked out by elimination: values are drawn with replacement, and order and values are
+drawn anew for each sentence. What each answer stands on is known, and is each pair's alignment.
 
-Source: Arora et al. 2023, "Zoology", section 3 (multi-query associative recall).
+Source: Arora et al. 2023, "Zoology", section 3 (recall of several pairs; there with queries in the
+text, here all keys are asked for, in their order).
 """
 
 import random
@@ -16,12 +18,10 @@ import re
 from attention_jax.data.pair import Pair
 from attention_jax.data.text import DataError, Splits
 
-CONSONANTS, VOWELS = "bcdfghjklmnpqrstvwxz", "aeiou"
-KEYS = tuple(one + other for one in CONSONANTS for other in VOWELS)
-VALUES = tuple(other + one for one in CONSONANTS for other in VOWELS)
-
-MOST = len(KEYS) // 2
-"""pairs of a sentence, at most: half of the keys that a corpus has stand in a sentence"""
+CONSONANTS, VOWELS = "bcdfghjklmnpqrst", "aeiou"
+KEYS = tuple(one + other for other in VOWELS[:4] for one in CONSONANTS)
+VALUES = tuple("u" + one for one in CONSONANTS)
+MOST = len(KEYS)
 
 SIZES = {"train": 20_000, "validation": 200, "test": 500}
 """sentences of each split"""
@@ -44,17 +44,16 @@ def recall(pairs: int, longest: int) -> Splits:
     """The splits of a recall corpus; the same on every machine.
 
     Args:
-      pairs: key-value pairs in a sentence, and queries of them.
+      pairs: key-value pairs in a sentence; all sentences have the same keys.
       longest: tokens that a side may have, its end mark included; a word is a token.
 
     Raises:
       DataError: the sentences are longer than that.
     """
-    tokens = 3 * pairs + 2  # the question mark and the end mark
-    if longest < tokens:
+    if longest <= pairs:
         raise DataError(
-            f"max_length is {longest}; a sentence of recall-{pairs} has {tokens} tokens with its "
-            f"end mark, so {tokens} would fit."
+            f"max_length is {longest}; a sentence of recall-{pairs} has {pairs + 1} tokens with "
+            f"its end mark, so {pairs + 1} would fit."
         )
     return {
         split: [_sentence(pairs, chance) for _ in range(count)]
@@ -64,12 +63,7 @@ def recall(pairs: int, longest: int) -> Splits:
 
 
 def _sentence(pairs: int, chance: random.Random) -> Pair:
-    keys = chance.sample(KEYS[: 2 * pairs], pairs)
-    values = chance.choices(VALUES[: 2 * pairs], k=pairs)
-    asked = chance.choices(range(pairs), k=pairs)
-    listed = [word for pair in zip(keys, values, strict=True) for word in pair]
-    return Pair(
-        " ".join([*listed, "?", *(keys[one] for one in asked)]),
-        " ".join(values[one] for one in asked),
-        tuple((2 * one + 1, at) for at, one in enumerate(asked)),
-    )
+    order, values = chance.sample(range(pairs), pairs), chance.choices(VALUES, k=pairs)
+    listed = [KEYS[key] + values[key] for key in order]
+    links = tuple((at, key) for at, key in enumerate(order))
+    return Pair(" ".join(listed), " ".join(values), links)

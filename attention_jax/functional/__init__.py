@@ -63,6 +63,7 @@ from attention_jax.functional.rotary import (
     rotary_frequencies,
 )
 from attention_jax.functional.scores import capped, cosine, dot, scaled_dot
+from attention_jax.functional.slices import grouping, sliced_dot
 from attention_jax.functional.sparse import entmax15, hard_max, sparsemax, top_k
 from attention_jax.functional.talking import mix_heads, talking, talking_weights
 from attention_jax.functional.weigh import weigh
@@ -107,6 +108,7 @@ __all__ = [
     "explain",
     "favor",
     "gated",
+    "grouping",
     "hard_max",
     "initial_lambda",
     "latent_attend",
@@ -133,6 +135,7 @@ __all__ = [
     "scaled_dot",
     "sigmoid",
     "sinusoidal",
+    "sliced_dot",
     "softmax",
     "sparsemax",
     "split_heads",

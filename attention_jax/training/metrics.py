@@ -49,7 +49,8 @@ def bleu(
 
     if tokenize not in BLEU.TOKENIZERS:
         raise ValueError(f"tokenize is {tokenize!r}; one of {', '.join(BLEU.TOKENIZERS)} would fit")
-    metric = BLEU(tokenize=tokenize)
+    # force: text that is tokenised already is no mistake here, and needs no warning.
+    metric = BLEU(tokenize=tokenize, force=True)
     result = metric.corpus_score(hypotheses, [references])
     return {
         "score": float(result.score),

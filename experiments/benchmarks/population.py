@@ -15,9 +15,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from attention_jax.comparison import SMALL
+from attention_jax.comparison.command import SMALL
+from attention_jax.comparison.together import Way, measure
 from attention_jax.experiment import prepare
-from attention_jax.together import Way, measure
 from attention_jax.training.environment import environment
 
 HEADS = (1, 2, 4, 8)

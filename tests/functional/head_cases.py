@@ -143,6 +143,19 @@ def _talking(
     return function, over_the_batch(plain)
 
 
+def _sliced(sizes: Sizes, rng: np.random.Generator) -> tuple[Function, Plain]:
+    """Neighbouring slices are of one head, two and two."""
+    pairs = np.arange(sizes.H) // 2
+    same = (pairs[:, None] == pairs[None, :]).astype(np.float32)
+
+    def plain(query, key, value, seen, bias):
+        slices = same.sum(0).astype(np.float64)
+        logits = mixed(matches(query, key), same) / np.sqrt(slices)[:, None, None]
+        return sums(shares(logits if bias is None else logits + bias, seen), value)
+
+    return partial(f.attend, score=partial(f.sliced_dot, grouping=same)), over_the_batch(plain)
+
+
 def _differential(sizes: Sizes, rng: np.random.Generator) -> tuple[Function, Plain]:
     mixing = rng.uniform(0.2, 0.8, size=sizes.H).astype(np.float32)
 
@@ -217,6 +230,7 @@ HEADS = [
     HeadCase("talking before", partial(_talking, True, False)),
     HeadCase("talking after", partial(_talking, False, True)),
     HeadCase("talking", partial(_talking, True, True)),
+    HeadCase("sliced", _sliced),
     HeadCase("differential", _differential, shapes=_two_of_each),
     HeadCase("latent expanded", partial(_latent, False), shapes=_latent_shapes),
     HeadCase("latent absorbed", partial(_latent, True), shapes=_latent_shapes),

@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
+from attention_jax.comparison.labels import config_of, differing, labels
+from attention_jax.comparison.reporter import Reporter
 from attention_jax.experiment import Experiment, read_config, read_result
-from attention_jax.labels import config_of, differing, labels
-from attention_jax.reporter import Reporter
 
 SAME = ("data.", "decoding.", "scoring.")
 """what runs must share to be comparable"""

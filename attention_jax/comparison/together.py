@@ -21,13 +21,13 @@ from typing import Any, NamedTuple
 import jax
 
 from attention_jax import configs
+from attention_jax.comparison.populations import Population, check
+from attention_jax.comparison.workers import default_workers
 from attention_jax.data import Tokenizer
 from attention_jax.experiment import Experiment, Prepared, _programs_of, prepare
-from attention_jax.populations import Population, check
 from attention_jax.training.allocator import warmed
 from attention_jax.training.environment import environment
 from attention_jax.training.log import replace_file
-from attention_jax.workers import default_workers
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class _Process(contextlib.AbstractContextManager):
             variables["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
         self.log = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by `__exit__`
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "attention_jax.together"],
+            [sys.executable, "-m", "attention_jax.comparison.together"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,

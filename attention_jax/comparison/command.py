@@ -20,17 +20,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+from attention_jax.comparison.labels import labels
+from attention_jax.comparison.reporter import Reporter
+from attention_jax.comparison.workers import Workers, default_workers
 from attention_jax.data import DataConfig
 from attention_jax.decoding import DecodingConfig
 from attention_jax.experiment import Experiment
-from attention_jax.labels import labels
 from attention_jax.models.transformer import PRESETS, TransformerConfig
 from attention_jax.options import answered, parse
-from attention_jax.reporter import Reporter
 from attention_jax.training.loop import TrainingConfig
 from attention_jax.training.optimizer import OptimizerConfig
 from attention_jax.training.scores import ScoringConfig
-from attention_jax.workers import Workers, default_workers
 
 Build = Callable[[Experiment, Sequence[int]], list[Experiment]]
 """the base and the values that were asked for, to one experiment a variant"""

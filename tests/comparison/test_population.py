@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import pytest
 
+from attention_jax.comparison.populations import Population, check, run_together
 from attention_jax.experiment import _programs, _programs_of, prepare, run
-from attention_jax.populations import Population, check, run_together
 from attention_jax.training import checkpoint
 from attention_jax.training.ledger import Diverged
 from attention_jax.training.loop import fit

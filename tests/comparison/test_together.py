@@ -6,8 +6,8 @@ import jax
 import pytest
 
 from attention_jax import together
+from attention_jax.comparison.together import Taken, Way, _shares, decide, measure
 from attention_jax.experiment import prepare
-from attention_jax.together import Taken, Way, _shares, decide, measure
 from tests.tiny_run import tiny, write_corpus
 
 

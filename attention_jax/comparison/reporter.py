@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from attention_jax.analysis.variants import Run, compare, curve
+from attention_jax.comparison.labels import confounds, labels
 from attention_jax.experiment import Experiment, load, read_config
-from attention_jax.labels import confounds, labels
 from attention_jax.training.environment import environment
 from attention_jax.training.log import replace_file
 
@@ -83,8 +83,8 @@ class Reporter:
         )
 
     def text(self) -> str:
-        """The report's Markdown: verdict and table."""
-        return (self.folder / "report.md").read_text("utf-8")
+        """The beginning of the report's Markdown: verdict and table."""
+        return (self.folder / "report.md").read_text("utf-8").split("\n## ")[0].strip()
 
     def _significance(self, texts: Mapping[str, Lines]) -> list[Any]:
         """Other variants' translations against those of the best one, if all are of one text."""

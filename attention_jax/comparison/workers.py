@@ -105,7 +105,7 @@ class Workers(contextlib.AbstractContextManager):
         log = self.folder / f"worker-{index}.log"
         with open(log, "w", encoding="utf-8") as errors:
             process = subprocess.Popen(
-                [sys.executable, "-m", "attention_jax.workers"],
+                [sys.executable, "-m", "attention_jax.comparison.workers"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

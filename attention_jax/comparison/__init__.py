@@ -1,0 +1,1 @@
+"""Variants of one experiment, several seeds each, side by side: from a question to a report."""

@@ -1,0 +1,57 @@
+"""The experiments that compare: short, complete, and each runs."""
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from attention_jax.comparison.command import SMALL, planned
+from attention_jax.comparison.labels import labels
+
+ROOT = Path(__file__).parents[2]
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
+GRIDS = [
+    name
+    for name in EXPERIMENTS
+    if "comparison.command import" in (ROOT / f"experiments/{name}.py").read_text()
+]
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_experiments_are_short_and_their_grids_can_be_built(name):
+    path = ROOT / "experiments" / f"{name}.py"
+    text = path.read_text("utf-8")
+    assert len(text.splitlines()) < 80
+    for part in ("Question:", "Source:", "Command:"):
+        assert part in text
+    module = importlib.import_module(f"experiments.{name}")
+    base = getattr(module, "BASE", SMALL)
+    option = re.findall(r'option="(\w+)"', text)[0]
+    for words in ([], ["--smoke"], ["--full"]):
+        found = planned(module.variants, base, module.SIZES, words, program=name, option=option)
+        size = module.SIZES[found.size]
+        assert len(found.experiments) == len(size.values) * size.seeds
+        assert len(set(labels(found.experiments))) == len(size.values)
+    smoke = planned(module.variants, base, module.SIZES, ["--smoke"], program=name, option=option)
+    assert all(one.training.steps <= 8 for one in smoke.experiments)
+
+
+def test_all_comparisons_are_tested():
+    wanted = {"head_counts", "head_sizes", "matched_parameters", "key_value_heads", "one_long_head"}
+    assert wanted <= set(GRIDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", GRIDS)
+def test_smoke(name, tmp_path):
+    environment = {**os.environ, "ATTENTION_JAX_CACHE": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", f"experiments.{name}", "--smoke", "--out", tmp_path / "o"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "o" / "report" / "index.html").exists()
