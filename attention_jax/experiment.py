@@ -104,7 +104,7 @@ def run(
             prepared.tokenizer.save(kept)
         if not (folder / "environment.json").exists():
             _write_json(folder / "environment.json", environment())
-        programs = _programs_of(experiment, prepared.tokenizer)
+        programs = programs_of(experiment, prepared.tokenizer)
         check_room(folder, experiment.training.keep, programs.parameters)
         plan = prepared.plan(experiment.seed)
         if not quiet:
@@ -151,7 +151,7 @@ def load(folder: str | Path, which: Which = "best") -> tuple[Experiment, Tokeniz
     if not (Path(folder) / "tokenizer.json").exists():
         raise ValueError(f"{folder} has no tokenizer.json: its training has not begun")
     tokenizer = Tokenizer.load(Path(folder) / "tokenizer.json")
-    programs = _programs_of(experiment, tokenizer)
+    programs = programs_of(experiment, tokenizer)
     return experiment, tokenizer, programs.graph, _params(Path(folder), programs, which)
 
 
@@ -179,7 +179,7 @@ def evaluate(
     if split is not None and split not in held_out:
         raise ValueError(f"there is no split {split!r}; held out are {', '.join(held_out)}")
     chosen = held_out if split is None else {split: held_out[split]}
-    programs = _programs_of(experiment, tokenizer)
+    programs = programs_of(experiment, tokenizer)
     scored = score(programs, params, prepared, search, judged, chosen)
     return {name: found.scores for name, found in scored.items()}
 
@@ -226,7 +226,8 @@ def read_result(folder: str | Path) -> dict[str, Any]:
         ) from error
 
 
-def _programs_of(experiment: Experiment, tokenizer: Tokenizer) -> Programs:
+def programs_of(experiment: Experiment, tokenizer: Tokenizer) -> Programs:
+    """What training compiles; experiments that differ in their seed alone share it."""
     training = experiment.training
     steps = training.steps if training.optimizer.schedule == "cosine" else 0
     model = replace(experiment.model, vocabulary=tokenizer.size)
@@ -235,8 +236,6 @@ def _programs_of(experiment: Experiment, tokenizer: Tokenizer) -> Programs:
 
 @functools.lru_cache(maxsize=8)
 def _programs(model: TransformerConfig, optimizer, steps, smoothing, rng) -> Programs:
-    """Runs that differ in their seed alone compile once."""
-
     def make_model(rngs):
         return Transformer(model, rngs=rngs)
 
@@ -280,7 +279,7 @@ def _record(
         "tokens_per_second": fitted.tokens_per_second,
         "train_seconds": fitted.train_seconds,
         "compile_seconds": fitted.compile_seconds,
-        "memory_bytes": programs.step_bytes,
+        "memory_bytes": programs.step_bytes or None,  # None: trained in a population
         "peak_bytes": fitted.peak_bytes,
         "peak_of": fitted.peak_of,
         "cache_bytes": cache_bytes(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from attention_jax import cli, experiment, finished, options
+from attention_jax import cli, experiment, options
+from attention_jax.comparison import finished
 from attention_jax.experiment import prepare, run
 from tests.tiny_run import tiny, write_corpus
 

@@ -24,7 +24,7 @@ from attention_jax import configs
 from attention_jax.comparison.populations import Population, check
 from attention_jax.comparison.workers import default_workers
 from attention_jax.data import Tokenizer
-from attention_jax.experiment import Experiment, Prepared, _programs_of, prepare
+from attention_jax.experiment import Experiment, Prepared, prepare, programs_of
 from attention_jax.training.allocator import warmed
 from attention_jax.training.environment import environment
 from attention_jax.training.log import replace_file
@@ -262,7 +262,7 @@ def _together(members: Sequence[Experiment], prepared: Prepared) -> Step:
 
 
 def _apart(members: Sequence[Experiment], prepared: Prepared) -> Step:
-    programs = [_programs_of(one, prepared.tokenizer) for one in members]
+    programs = [programs_of(one, prepared.tokenizer) for one in members]
     plans = {one.seed: prepared.plan(one.seed) for one in members}
     states = [own.start(one.seed) for own, one in zip(programs, members, strict=True)]
 

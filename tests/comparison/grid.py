@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from attention_jax.comparison.command import Size, planned
+from attention_jax.comparison.plan import Size, planned
 from tests.tiny_run import tiny
 
 SENTENCE = "the red cat"

@@ -1,10 +1,14 @@
 """What a command line asks for becomes runs, or one line that says why not."""
 
+import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 
-from attention_jax.comparison.command import lasting, main
+from attention_jax.comparison import command, populations, together
+from attention_jax.comparison.command import main
+from attention_jax.comparison.plan import lasting
 from tests.comparison.grid import SENTENCE, SIZES, plan, variants
 from tests.tiny_run import tiny, write_corpus
 
@@ -70,3 +74,26 @@ def test_proportions_of_a_longer_training(corpus):
     training = lasting(tiny(corpus).training, 10_000)
     assert (training.evaluate_every, training.log_every) == (1_250, 500)
     assert (training.checkpoint_every, training.optimizer.warmup) == (2_000, 10)
+
+
+@pytest.mark.parametrize(
+    ("asked", "measured", "wanted"),
+    [
+        ("no", None, "apart"),
+        ("yes", None, "together"),
+        ("measure", True, "together"),
+        ("measure", False, "apart"),
+    ],
+)
+def test_runs_go_together_or_apart_as_asked(asked, measured, wanted, tmp_path, monkeypatch):
+    def decide(members, prepared, *, workers, record):
+        record.write_text(json.dumps({"together": measured}))
+        return SimpleNamespace(reason="measured")
+
+    monkeypatch.setattr(command, "prepare", lambda data: None)
+    monkeypatch.setattr(together, "decide", decide)
+    monkeypatch.setattr(populations, "run_together", lambda places: iter(["together"]))
+    monkeypatch.setattr(command.Workers, "run", lambda self, places: iter(["apart"]))
+    for _ in range(2):  # the second time the decision stands
+        with command._running({tmp_path: tiny(tmp_path)}, tmp_path, 1, asked) as running:
+            assert list(running) == [wanted]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from attention_jax.comparison.populations import Population, check, run_together
-from attention_jax.experiment import _programs, _programs_of, prepare, run
+from attention_jax.experiment import _programs, prepare, programs_of, run
 from attention_jax.training import checkpoint
 from attention_jax.training.ledger import Diverged
 from attention_jax.training.loop import fit
@@ -69,7 +69,7 @@ def alone(members, prepared, tmp_path_factory):
     """(folder of the same runs, each on its own, what fit returned of each)."""
     folder, found = tmp_path_factory.mktemp("alone"), []
     for one in members:
-        programs, place = _programs_of(one, prepared.tokenizer), folder / one.name
+        programs, place = programs_of(one, prepared.tokenizer), folder / one.name
         validation, plan = prepared.held_out()["validation"], prepared.plan(one.seed)
         found.append(
             fit(programs, one.training, plan, validation, place, seed=one.seed, quiet=True)
@@ -142,7 +142,7 @@ def test_a_member_goes_on_alone(together, alone, members, prepared, tmp_path):
     population, folders = together[0], [tmp_path / name for name in NAMES]
     population.fit(folders, quiet=True, stop_after=7)
     one, place = members[3], folders[3]
-    programs, plan = _programs_of(one, prepared.tokenizer), prepared.plan(one.seed)
+    programs, plan = programs_of(one, prepared.tokenizer), prepared.plan(one.seed)
     validation = prepared.held_out()["validation"]
     fit(programs, one.training, plan, validation, place, seed=one.seed, quiet=True)
     same_run(place, alone[0] / one.name, population.programs.single.structs)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from attention_jax.data import BatchPlan
-from attention_jax.experiment import _programs, _programs_of, prepare
+from attention_jax.experiment import _programs, prepare, programs_of
 from attention_jax.training import checkpoint, loop
 from attention_jax.training.checkpoint import digest
 from attention_jax.training.loop import Diverged, TrainingConfig, fit
@@ -23,7 +23,7 @@ def parts(tmp_path_factory):
     experiment = tiny(write_corpus(tmp_path_factory.mktemp("corpus")))
     prepared = prepare(experiment.data)
     _programs.cache_clear()  # other tests may have compiled them already
-    programs = _programs_of(experiment, prepared.tokenizer)
+    programs = programs_of(experiment, prepared.tokenizer)
     validation = prepared.held_out()["validation"]
 
     def train(folder, config=experiment.training, *, seed=3, stop_after=None, spoil=None):
