@@ -17,14 +17,14 @@ from attention_jax.data import DataConfig, Tokenizer
 from attention_jax.decoding import DecodingConfig, Translator
 from attention_jax.models.sizes import cache_bytes
 from attention_jax.models.transformer import Transformer, TransformerConfig
-from attention_jax.training import checkpoint
+from attention_jax.training.chosen import Which, read_params
 from attention_jax.training.environment import environment
 from attention_jax.training.folder import check_room, claimed
 from attention_jax.training.log import replace_file
 from attention_jax.training.loop import Fitted, TrainingConfig, fit
 from attention_jax.training.prepared import Prepared, prepare
 from attention_jax.training.programs import Programs, compilations
-from attention_jax.training.scores import Scored, ScoringConfig, Which, score
+from attention_jax.training.scores import Scored, ScoringConfig, score, write_translations
 
 __all__ = [
     "Experiment",
@@ -123,9 +123,9 @@ def run(
         if not fitted.finished:
             return {"name": experiment.name, "seed": experiment.seed, "steps": fitted.step}
         scoring = experiment.scoring
-        params = _params(folder, programs, scoring.which)
+        params = read_params(folder, programs.structs.params, scoring.which)
         scored = score(programs, params, prepared, experiment.decoding, scoring, held_out)
-        _write_translations(folder / "translations.jsonl", prepared, scored)
+        write_translations(folder / "translations.jsonl", prepared, scored)
         record = _record(experiment, programs, fitted, scored)
         record["programs"] = compilations() - before
         _write_json(result, record)
@@ -152,7 +152,12 @@ def load(folder: str | Path, which: Which = "best") -> tuple[Experiment, Tokeniz
         raise ValueError(f"{folder} has no tokenizer.json: its training has not begun")
     tokenizer = Tokenizer.load(Path(folder) / "tokenizer.json")
     programs = programs_of(experiment, tokenizer)
-    return experiment, tokenizer, programs.graph, _params(Path(folder), programs, which)
+    return (
+        experiment,
+        tokenizer,
+        programs.graph,
+        read_params(Path(folder), programs.structs.params, which),
+    )
 
 
 def evaluate(
@@ -242,24 +247,6 @@ def _programs(model: TransformerConfig, optimizer, steps, smoothing, rng) -> Pro
     return Programs(make_model, optimizer, steps=steps, smoothing=smoothing, rng=rng)
 
 
-def _params(folder: Path, programs: Programs, which: Which) -> Any:
-    structs = programs.structs.params
-    if which not in ("best", "last", "mean"):
-        raise ValueError(f"which is {which!r}; best, last or mean would fit")
-    if which == "mean":
-        if not (folder / "mean").exists():
-            raise ValueError(f"{folder} has no mean yet: its training is not finished")
-        return checkpoint.read(folder / "mean", structs).state
-    steps = checkpoint.finished(folder / "checkpoints")
-    if not steps:
-        raise ValueError(f"{folder} has no checkpoint yet")
-    step = steps[-1]
-    if which == "best":
-        best = checkpoint.read_record(folder / "checkpoints" / str(step))["best_step"]
-        step = step if best is None else best
-    return checkpoint.read(folder / "checkpoints" / str(step), structs, at="params").state
-
-
 def _record(
     experiment: Experiment, programs: Programs, fitted: Fitted, scored: Mapping[str, Scored]
 ) -> dict[str, Any]:
@@ -287,24 +274,6 @@ def _record(
         ),
         "decode_tokens_per_second": sum(scores["written"] for scores in splits) / seconds,
     }
-
-
-def _write_translations(path: Path, prepared: Prepared, scored: Mapping[str, Scored]) -> None:
-    """One JSON object a line: split, source, reference and translation."""
-    lines = [
-        json.dumps(
-            {
-                "split": split,
-                "source": pair.source,
-                "reference": pair.target,
-                "translation": translation,
-            },
-            ensure_ascii=False,
-        )
-        for split, found in scored.items()
-        for pair, translation in zip(prepared.corpus.splits[split], found.translations, strict=True)
-    ]
-    replace_file(path, ("\n".join(lines) + "\n").encode())
 
 
 def _introduce(experiment: Experiment, prepared: Prepared, programs: Programs, plan) -> None:

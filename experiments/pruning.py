@@ -20,7 +20,7 @@ class Size:
     judged: int = 500  # sentences of losses and scores
     points: int = 10  # of a curve
     share: float = 0.25  # of the heads left that a greedy round takes
-    strengths: tuple[float, ...] = (0.03, 0.1, 0.3)  # of the gates, in nats a token
+    strengths: tuple[float, ...] = (0.01, 0.03, 0.1)  # of the gates, in nats a token
     steps: int = 200  # of training with gates, and of training on
 
 

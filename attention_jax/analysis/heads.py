@@ -39,8 +39,8 @@ from attention_jax.data import (
 )
 from attention_jax.models.places import PARTS, Head, Place
 from attention_jax.training import checkpoint
+from attention_jax.training.chosen import Which, step_of
 from attention_jax.training.log import replace_file
-from attention_jax.training.scores import Which
 
 
 class Seen(NamedTuple):
@@ -146,7 +146,7 @@ def describe(
         one["importance"] = _number(importance[head])
         one["loss_without"] = _number(without[head] - before)
     read = {"name": experiment.name, "split": split, "sentences": len(pairs)}
-    return {**read, "step": _step(Path(folder), which), **found}
+    return {**read, "step": step_of(Path(folder), which), **found}
 
 
 def over_training(
@@ -251,12 +251,3 @@ def _similarity(batches: Sequence[Scatter | None], heads: int) -> Float[np.ndarr
 
 def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def _step(folder: Path, which: Which) -> int:
-    """The training step of the parameters that `load(folder, which)` gives."""
-    last = checkpoint.finished(folder / "checkpoints")[-1]
-    if which != "best":
-        return last
-    best = checkpoint.read_record(folder / "checkpoints" / str(last))["best_step"]
-    return last if best is None else best

@@ -1,20 +1,21 @@
 """How good a model is on held-out text: its loss, and its translations against the references."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
 
 from attention_jax.data import Batch
 from attention_jax.decoding import DecodingConfig, Translator
-from attention_jax.training.log import finite
+from attention_jax.training.chosen import Which
+from attention_jax.training.log import finite, replace_file
 from attention_jax.training.metrics import bleu, chrf, exact_match, perplexity
 from attention_jax.training.prepared import Prepared
 from attention_jax.training.programs import Programs
-
-Which = Literal["best", "last", "mean"]
 
 
 @dataclass(frozen=True)
@@ -92,3 +93,21 @@ def score(
         }
         found[split] = Scored(scores, translations)
     return found
+
+
+def write_translations(path: Path, prepared: Prepared, scored: Mapping[str, Scored]) -> None:
+    """Writes one JSON object a line: split, source, reference and translation."""
+    lines = [
+        json.dumps(
+            {
+                "split": split,
+                "source": pair.source,
+                "reference": pair.target,
+                "translation": translation,
+            },
+            ensure_ascii=False,
+        )
+        for split, found in scored.items()
+        for pair, translation in zip(prepared.corpus.splits[split], found.translations, strict=True)
+    ]
+    replace_file(path, ("\n".join(lines) + "\n").encode())
