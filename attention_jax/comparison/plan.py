@@ -90,7 +90,8 @@ def planned(
     # Other defaults hang on some options: twice, so that what is given stays and the rest follows.
     first = replace(base, training=lasting(base.training, size.steps))
     given, _ = _parse(first, size, words, program, option)
-    base = _followed(first, given)
+    preset = any(word.split("=")[0] == "--model.preset" for word in words)
+    base = _followed(first, given, preset)
     given, rest = _parse(base, size, words, program, option)
     if getattr(given.model, option) != getattr(base.model, option):
         flag = option.replace("_", "-")
@@ -130,9 +131,9 @@ def lasting(training: TrainingConfig, steps: int) -> TrainingConfig:
     )
 
 
-def _followed(base: Experiment, given: Experiment) -> Experiment:
+def _followed(base: Experiment, given: Experiment, preset: bool) -> Experiment:
     """The base whose other defaults follow the preset, the steps and the lengths that are given."""
-    if given.model.preset != base.model.preset:
+    if preset:  # even where it has the base's name: the base may have other sizes
         base = replace(base, model=PRESETS[given.model.preset])
     if given.data.max_length != base.data.max_length:
         longest = given.data.max_length

@@ -45,6 +45,7 @@ def test_sizes_seeds_and_sentences(corpus, tmp_path):
     assert plan(corpus, "--data.corpus", write_corpus(tmp_path / "mine")).sentence is None
     assert plan(corpus, "--data.corpus", "x", "--sentence", "mine").sentence == "mine"
     assert plan(corpus, "--model.preset", "base").experiments[0].model.width == 512
+    assert plan(corpus, "--model.preset=tiny").experiments[0].model.width == 128
 
 
 @pytest.mark.parametrize(
