@@ -112,9 +112,8 @@ def head_pictures(
     slug: str,
     description: Mapping[str, Any],
     measure: Measure | None,
-    limit: float | None,
 ) -> list[Picture]:
-    """The head map of one variant, coloured by `measure` up to `limit`, and its statistics."""
+    """The head map of one variant, coloured by `measure`, and its statistics."""
     heads = description.get("heads") or ()
     if not heads:
         return []
@@ -123,7 +122,7 @@ def head_pictures(
     pictures = [
         _picture(
             f"head-map-{slug}",
-            lambda theme: head_map.head_map(description, measure, limit=limit, theme=theme),
+            lambda theme: head_map.head_map(description, measure, theme=theme),
             f"Head map of {variant}, {said}.",
             f"{said}.{read}",
         )

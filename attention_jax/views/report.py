@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from attention_jax.analysis.variants import compare
 from attention_jax.views import folder as folders
 from attention_jax.views.document import html
-from attention_jax.views.head_words import coloured_by, number
+from attention_jax.views.head_words import coloured_by
 from attention_jax.views.markdown import markdown
 from attention_jax.views.method import caveats
 from attention_jax.views.page import Page, Sample
@@ -144,14 +144,8 @@ def _pictured(found: Mapping[str, Any], draw) -> dict[str, list[Picture]]:
 
 
 def _head_pictures(heads: Descriptions, slug: Mapping[str, str]) -> dict[str, list[Picture]]:
-    """Head maps of all variants, those of one measure with one scale of colours."""
-    measured = {variant: coloured_by([one]) for variant, one in heads.items()}
-    limits: dict[Any, float] = {}
-    for variant, measure in measured.items():
-        if measure is not None:
-            found = [number(head, measure) or 0.0 for head in heads[variant]["heads"]]
-            limits[measure] = max(limits.get(measure, 0.0), *found)
-    return _pictured(
-        heads,
-        lambda v, one: head_pictures(v, slug[v], one, measured[v], limits.get(measured[v])),
-    )
+    """Head maps of all variants, each with a scale of its own.
+
+    On a common scale few heads, each of which carries much, would leave the maps of many blank.
+    """
+    return _pictured(heads, lambda v, one: head_pictures(v, slug[v], one, coloured_by([one])))

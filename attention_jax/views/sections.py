@@ -66,8 +66,8 @@ def _heads(page: Page) -> str:
         return ""
     first = page.shown_first(shown)
     parts = [
-        "<p>A row is an attention of the model, a column a head of it. The colours of the large "
-        f"maps have one scale for all variants. {escape(legend())}</p>\n"
+        "<p>A row is an attention of the model, a column a head of it. Each large map has "
+        f"its own scale of colours. {escape(legend())}</p>\n"
     ]
     for variant, found in page.ordered(shown):
         figures = "".join(figure(one, wide=True) for one in page.head_pictures[variant])
