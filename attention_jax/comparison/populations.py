@@ -31,7 +31,9 @@ class Population:
     """Experiments that train as one program.
 
     Their losses and parameters are those of single runs but for rounding, since sums are taken in
-    another order: after 20 steps in float32, losses to a part in 1e5.
+    another order: after 20 steps in float32, losses to a part in 1e5. Adam divides a gradient by
+    its size, so where a gradient is nothing but rounding, and `optimizer.eps` does not outweigh it,
+    a parameter may go another way, and the runs part slowly, as they do on another machine.
 
     Args:
       members: differ in name, seed, heads and peak rate alone.

@@ -44,7 +44,9 @@ def base(tmp_path_factory):
 def members(base):
     found = []
     for name, (seed, heads, peak) in zip(NAMES, GRID, strict=True):
-        optimizer = replace(base.training.optimizer, peak=peak)
+        # Adam divides by the gradient's size, so at the usual eps a gradient of nothing but rounding
+        # becomes a whole step, and one flipped sign is seen.
+        optimizer = replace(base.training.optimizer, peak=peak, eps=1e-5)
         training = replace(base.training, optimizer=optimizer)
         model = replace(base.model, heads=heads)
         found.append(replace(base, name=name, seed=seed, model=model, training=training))
@@ -86,7 +88,9 @@ def same_run(folder, other, structs):
     for here, there in zip(lines(folder), lines(other), strict=True):
         assert (here["step"], here["split"]) == (there["step"], there["split"])
         for name in {*here} & {"loss", "perplexity", "gradient_norm", "learning_rate"}:
-            assert here[name] == pytest.approx(there[name], rel=NEAR), name
+            # A perplexity is e to the loss: what is a part in 1e5 of the loss is more of it.
+            rel = 10 * NEAR if name == "perplexity" else NEAR
+            assert here[name] == pytest.approx(there[name], rel=rel), name
     steps = checkpoint.finished(other / "checkpoints")
     assert checkpoint.finished(folder / "checkpoints") == steps
     for step in steps:

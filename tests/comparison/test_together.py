@@ -5,7 +5,7 @@ from dataclasses import replace
 import jax
 import pytest
 
-from attention_jax import together
+from attention_jax.comparison import together
 from attention_jax.comparison.together import Taken, Way, _shares, decide, measure
 from attention_jax.experiment import prepare
 from tests.tiny_run import tiny, write_corpus
