@@ -44,7 +44,7 @@ def base(tmp_path_factory):
 def members(base):
     found = []
     for name, (seed, heads, peak) in zip(NAMES, GRID, strict=True):
-        # Adam divides by the gradient's size, so at the usual eps a gradient of nothing but rounding
+        # Adam divides by the gradient's size: at the usual eps a gradient of nothing but rounding
         # becomes a whole step, and one flipped sign is seen.
         optimizer = replace(base.training.optimizer, peak=peak, eps=1e-5)
         training = replace(base.training, optimizer=optimizer)
