@@ -47,10 +47,16 @@ def test_all_comparisons_are_tested():
     assert wanted <= set(GRIDS)
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Where the phrasebook is made, once for all."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", GRIDS)
-def test_smoke(name, tmp_path):
-    environment = {**os.environ, "ATTENTION_JAX_CACHE": str(tmp_path / "cache")}
+def test_smoke(name, cache, tmp_path):
+    environment = {**os.environ, "ATTENTION_JAX_CACHE": str(cache)}
     command = [sys.executable, "-m", f"experiments.{name}", "--smoke", "--out", tmp_path / "o"]
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
