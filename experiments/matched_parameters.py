@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from attention_jax.comparison.command import SMALL, Size, main
 from attention_jax.experiment import Experiment
-from attention_jax.models.sizes import matched, parameters
+from attention_jax.models.sizes import all_matched
 
 BASE = replace(SMALL, model=replace(SMALL.model, head_size=16))
 
@@ -27,8 +27,7 @@ SIZES = {
 def variants(base: Experiment, heads: Sequence[int]) -> list[Experiment]:
     """The head size stays; where there are fewer heads, the feed-forward network is wider."""
     models = [replace(base.model, heads=count) for count in heads]
-    largest = max(models, key=parameters)
-    return [replace(base, model=matched(model, largest)) for model in models]
+    return [replace(base, model=model) for model in all_matched(models)]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Nothing here computes or holds an array: jax.eval_shape follows the shapes alone
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import replace
 
 import jax
@@ -68,3 +69,9 @@ def matched(model: TransformerConfig, like: TransformerConfig) -> TransformerCon
             "feed_forward, or other heads, would fit"
         )
     return replace(model, feed_forward=width)
+
+
+def all_matched(models: Sequence[TransformerConfig]) -> list[TransformerConfig]:
+    """The models with as many parameters as the largest of them; see `matched`."""
+    largest = max(models, key=parameters)
+    return [matched(model, largest) for model in models]

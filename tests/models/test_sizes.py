@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from attention_jax.comparison.command import SMALL
-from attention_jax.models.sizes import matched, parameters
+from attention_jax.models.sizes import all_matched, matched, parameters
 
 
 def test_parameters_match():
@@ -13,6 +13,7 @@ def test_parameters_match():
     many, one = replace(base, heads=8, head_size=16), replace(base, heads=1, head_size=16)
     found = matched(one, many)
     assert found == replace(one, feed_forward=found.feed_forward)
+    assert all_matched([one, many]) == [found, many]
     for vocabulary in (1, 1_500):
         counts = [parameters(replace(model, vocabulary=vocabulary)) for model in (found, many)]
         assert abs(counts[0] - counts[1]) < 0.005 * counts[1]
