@@ -11,7 +11,7 @@ RUN = $(VENV)/bin/python
 help:
 	@echo "make heads        what a head is worth: trains small translators, writes a report (minutes on two cores)"
 	@echo "make heads-full   the same question with longer training"
-	@echo "make test         the tests;  make test-slow: the longer ones"
+	@echo "make test         the tests;  make test-slow: the longer ones, exhaustive ones included"
 	@echo "make lint         ruff, pyright and the import rules"
 	@echo "make doctor       looks at this machine and says what to mend"
 	@echo "make bench        times a training step against PyTorch: ARGS='--torch PYTHON'"

@@ -1,4 +1,4 @@
-"""The command line: attention-jax train | translate | evaluate | compare | doctor.
+"""The command line: attention-jax train | translate | evaluate | compare | replay | doctor.
 
 Options are the fields of the config dataclasses. What a user can put right is answered in one line,
 with exit code 2; ATTENTION_JAX_TRACEBACK=1 shows the whole traceback instead.
@@ -25,6 +25,7 @@ commands:
   translate  translate lines from standard input with a trained model
   evaluate   score a trained model on its held-out text
   compare    put finished runs side by side in one report
+  replay     run a batch once more whose loss or gradient was not finite, and say what was not
   doctor     check this machine and its packages
 
 attention-jax COMMAND --help lists the options of a command."""
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "translate": _translate,
         "evaluate": _evaluate,
         "compare": _compare,
+        "replay": _replay,
         "doctor": _doctor,
     }
     if words and words[0] not in (*commands, "-h", "--help"):
@@ -188,6 +190,33 @@ def _compare(words: list[str]) -> None:
 
     report = report_on(folders, out, command=shlex.join([PROGRAM, "compare", *words]), **options)
     print(f"{report.text()}\n\nReport: {report.folder / 'index.html'}")
+
+
+def _replay(words: list[str]) -> None:
+    import tyro
+
+    def replay(run: tyro.conf.Positional[Path], step: int | None = None) -> tuple[Path, int | None]:
+        """Run a batch once more whose loss or gradient was not finite; prints JSON.
+
+        Args:
+          run: the folder of a run that put such a batch aside, in bad/
+          step: which; None: the newest
+        """
+        return run, step
+
+    folder, step = parse(replay, f"{PROGRAM} replay", words)
+    from attention_jax.data import Tokenizer
+    from attention_jax.experiment import programs_of, read_config
+    from attention_jax.training.replay import account
+    from attention_jax.training.replay import replay as replayed
+
+    experiment = read_config(folder)
+    training, tokenizer = experiment.training, Tokenizer.load(folder / "tokenizer.json")
+    programs = programs_of(experiment, tokenizer)
+    settings = {"smoothing": training.smoothing, "rng": training.rng, "step": step}
+    found = replayed(folder, programs, tokenizer, **settings)
+    print(account(found), file=sys.stderr, flush=True)
+    print(json.dumps(found, indent=2, allow_nan=False))
 
 
 def _given(options: Any, *names: str) -> dict[str, Any]:

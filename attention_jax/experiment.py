@@ -1,7 +1,9 @@
 """An experiment: data, model, training and decoding, run and recorded in one folder.
 
 A run's folder holds config.json, environment.json, tokenizer.json, metrics.jsonl, checkpoints/,
-mean/ and, once all is done, result.json. From it alone a run can be resumed, evaluated and used.
+mean/ and, once all is done, result.json; where something was wrong also quarantine.jsonl (lines
+that are no text), bad/ (batches without a finite loss) and damaged/ (checkpoints that are not what
+was written). From it alone a run can be resumed, evaluated and used.
 """
 
 import functools
@@ -13,18 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from attention_jax import configs
-from attention_jax.data import DataConfig, Tokenizer
+from attention_jax.data import DataConfig, Tokenizer, write_quarantine
 from attention_jax.decoding import DecodingConfig, Translator
 from attention_jax.models.sizes import cache_bytes
 from attention_jax.models.transformer import Transformer, TransformerConfig
 from attention_jax.training.chosen import Which, read_params
-from attention_jax.training.environment import environment
+from attention_jax.training.environment import environment, versions
 from attention_jax.training.folder import check_room, claimed
 from attention_jax.training.log import replace_file
 from attention_jax.training.loop import Fitted, TrainingConfig, fit
+from attention_jax.training.manifest import Origin, origin_of
 from attention_jax.training.prepared import Prepared, prepare
 from attention_jax.training.programs import Programs, compilations
 from attention_jax.training.scores import Scored, ScoringConfig, score, write_translations
+from attention_jax.training.signals import Signals
 
 __all__ = [
     "Experiment",
@@ -88,10 +92,15 @@ def run(
     Raises:
       ValueError: the folder is another's, or the data or the checkpoints do not fit.
       OSError: the folder cannot be written, or the disk is too full.
+      Stopped: SIGTERM or Ctrl-C came; what was done until then is saved.
     """
     folder = Path(folder)
     compilations()  # starts counting
-    with claimed(folder, configs.to_json(experiment), lambda: configs.to_json(read_config(folder))):
+    mine = configs.to_json(experiment)
+    with (
+        claimed(folder, mine, lambda: configs.to_json(read_config(folder))),
+        Signals(experiment.training.grace) as signals,
+    ):
         result = folder / "result.json"
         if result.exists():
             return read_result(folder)
@@ -102,6 +111,7 @@ def run(
             prepared = prepare(experiment.data, Tokenizer.load(kept) if kept.exists() else None)
         if not kept.exists():
             prepared.tokenizer.save(kept)
+        write_quarantine(folder / "quarantine.jsonl", prepared.corpus)
         if not (folder / "environment.json").exists():
             _write_json(folder / "environment.json", environment())
         programs = programs_of(experiment, prepared.tokenizer)
@@ -119,7 +129,11 @@ def run(
             seed=experiment.seed,
             quiet=quiet,
             stop_after=stop_after,
+            origin=origin(experiment, prepared),
+            signals=signals,
         )
+        done = f"step {fitted.step:,} of {experiment.training.steps:,}, which is saved"
+        signals.stop(saved=fitted.step > 0, said=done if fitted.step else "")
         if not fitted.finished:
             return {"name": experiment.name, "seed": experiment.seed, "steps": fitted.step}
         scoring = experiment.scoring
@@ -229,6 +243,16 @@ def read_result(folder: str | Path) -> dict[str, Any]:
         raise ValueError(
             f"{path} is damaged: {error}; delete it, and the same command makes it again"
         ) from error
+
+
+def origin(experiment: Experiment, prepared: Prepared) -> Origin:
+    """What a run's checkpoints are told from another's by; see `training.manifest`."""
+    return origin_of(
+        configs.to_json(experiment),
+        versions(("jax", "jaxlib", "flax", "optax")),
+        tokenizer=prepared.tokenizer.digest(),
+        data=prepared.digest(),
+    )
 
 
 def programs_of(experiment: Experiment, tokenizer: Tokenizer) -> Programs:

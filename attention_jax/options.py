@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from attention_jax.training.signals import Stopped
+
 TRACEBACK = "ATTENTION_JAX_TRACEBACK"
 
 
@@ -28,6 +30,8 @@ def answered(program: str, work: Callable[[], int | None], *, stopped: str = "st
         return work() or 0
     except SystemExit as done:  # of the parser, which has said why
         return done.code if isinstance(done.code, int) else 2
+    except Stopped as asked:
+        return complain(program, str(asked), asked.code)
     except KeyboardInterrupt:
         return complain(program, stopped, 130)
     except BrokenPipeError:

@@ -1,15 +1,19 @@
 import io
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 
 from attention_jax import cli, experiment, options
 from attention_jax.comparison import finished
 from attention_jax.experiment import prepare, run
+from attention_jax.training import checkpoint
 from tests.tiny_run import tiny, write_corpus
 
 
@@ -187,6 +191,36 @@ def test_compare_hands_its_options_on(capsys, monkeypatch, tmp_path):
     options = {"title": "Runs side by side", "sentence": None, "anyway": True}
     command = {"command": "attention-jax compare a 'b c' --out o --anyway"}
     assert seen == [(((Path("a"), Path("b c")), Path("o")), options | command)]
+
+
+def test_replay_needs_a_batch_that_was_put_aside(capsys, folder, tmp_path):
+    assert "holds no batch: none was put aside" in complaint(say(capsys, "replay", folder))
+    assert "holds no run" in complaint(say(capsys, "replay", tmp_path))
+    assert "Missing from attention-jax replay" in complaint(say(capsys, "replay"))
+    code, out, _ = say(capsys, "replay", "--help")
+    assert code == 0 and "--step" in out
+
+
+def test_replay_prints_json_and_an_account(capsys, folder, tmp_path):
+    one = shutil.copytree(folder, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
+    ready = prepare(experiment.read_config(one).data)
+    state = jax.device_get(
+        experiment.programs_of(experiment.read_config(one), ready.tokenizer).start(3)
+    )
+    batch = ready.plan(3)[0]
+    batch.weights[1] = np.nan
+    for step in (4, 6):
+        record = {"step": step, "loss": "nan", "gradient_norm": "nan"}
+        tree = {"state": state, "batch": batch._asdict()}
+        checkpoint.write(one / "bad" / str(step), tree, record)
+    code, out, err = say(capsys, "replay", one, "--step", 4)
+    found = json.loads(out)
+    assert (code, found["step"], found["loss"]) == (0, 4, "nan")
+    assert [row["row"] for row in found["rows"]] == [1]
+    assert "step 4: in training the loss was nan" in err
+    assert "no batch of step 5; there is: 4, 6" in complaint(
+        say(capsys, "replay", one, "--step", 5)
+    )
 
 
 def test_doctor_is_called(capsys, monkeypatch):

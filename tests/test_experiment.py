@@ -218,7 +218,7 @@ def test_a_disk_that_fills_up_leaves_a_run_to_go_on_with(
     def fails_at_the_second(self, step, *arguments, **options):
         calls.append(step)
         if len(calls) == 2:
-            monkeypatch.setattr(self._orbax, "save_async", full)
+            monkeypatch.setattr(self._orbax, "save_checkpointables_async", full)
         save(self, step, *arguments, **options)
 
     def full(*_, **__):

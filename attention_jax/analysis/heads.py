@@ -218,7 +218,7 @@ def _sentences(
         raise ValueError(f"split is {split!r}; one of {', '.join(splits)} would fit")
     pairs = splits[split][:sentences]
     examples = encode_pairs(pairs, tokenizer, max_length=data.max_length)
-    batches = eval_batches(examples, tokens=data.batch_tokens)
+    batches = eval_batches(examples, tokens=data.batch_tokens, vocabulary=tokenizer.size)
     return batches, [pairs[place] for place in examples.kept]
 
 

@@ -127,7 +127,7 @@ def save_run(
     params = jax.tree.map(jnp.asarray, params)
     stream = jax.random.key_data(jax.random.key(experiment.seed, impl=training.rng))
     moments = make_optimizer(training.optimizer, training.steps).init(params)
-    state = State(params, moments, jnp.zeros((), jnp.int32), stream)
+    state = State(params, moments, jnp.zeros((), jnp.int32), stream, jnp.ones((), jnp.bool))
     progress = Progress()
     with Log(folder / "metrics.jsonl", quiet=True) as log:
         if loss is not None:

@@ -25,6 +25,7 @@ from attention_jax.comparison.reporter import Reporter
 from attention_jax.comparison.workers import Workers
 from attention_jax.experiment import Experiment, prepare
 from attention_jax.options import answered
+from attention_jax.training.signals import Signals
 
 __all__ = ["SMALL", "Size", "main", "run_all"]
 
@@ -60,15 +61,18 @@ def main(
         plan = planned(build, base, sizes, words, program=program, option=option, sentence=sentence)
         out = plan.out or Path(folder if plan.size == "default" else f"{folder}-{plan.size}")
         command = shlex.join(["python", program, *words])
-        report = run_all(
-            plan.experiments,
-            out,
-            plan.workers,
-            together=plan.together,
-            title=title,
-            sentence=plan.sentence,
-            command=command,
-        )
+        grace = plan.experiments[0].training.grace
+        with Signals(grace + 1) as signals:  # the runs, which save themselves, leave before
+            signals.saved = True
+            report = run_all(
+                plan.experiments,
+                out,
+                plan.workers,
+                together=plan.together,
+                title=title,
+                sentence=plan.sentence,
+                command=command,
+            )
         print(f"\n{report.text()}\n\nReport: {report.folder / 'index.html'}", flush=True)
 
     if code := answered(program, work, stopped=stopped):

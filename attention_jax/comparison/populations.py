@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from attention_jax import configs
-from attention_jax.experiment import Experiment, Prepared, prepare, read_config, run
+from attention_jax.data import write_quarantine
+from attention_jax.experiment import Experiment, Prepared, origin, prepare, read_config, run
 from attention_jax.models.transformer import Transformer
 from attention_jax.training import checkpoint
 from attention_jax.training.environment import environment
 from attention_jax.training.folder import check_room, claimed
 from attention_jax.training.log import replace_file
 from attention_jax.training.loop import Diverged, Fitted
+from attention_jax.training.manifest import Damaged
 from attention_jax.training.population import PopulationPrograms, Traits
 from attention_jax.training.population_loop import Member, fit_together
+from attention_jax.training.signals import Signals
 
 MAY_DIFFER = ("name", "seed", "model.heads", "training.optimizer.peak")
 """what is data to the one program, or nothing to it"""
@@ -77,16 +80,28 @@ class Population:
         )
 
     def fit(
-        self, folders: Sequence[Path], *, quiet: bool = False, stop_after: int | None = None
+        self,
+        folders: Sequence[Path],
+        *,
+        quiet: bool = False,
+        stop_after: int | None = None,
+        signals: Signals | None = None,
     ) -> list[Fitted | Diverged]:
         """Trains all members in their folders; see `fit_together`."""
         plans = {one.seed: self.prepared.plan(one.seed) for one in self.members}
         members = [
-            Member(one.seed, one.training, plans[one.seed], folder)
+            Member(one.seed, one.training, plans[one.seed], folder, origin(one, self.prepared))
             for one, folder in zip(self.members, folders, strict=True)
         ]
         validation = self.prepared.held_out()["validation"]
-        return fit_together(self.programs, members, validation, quiet=quiet, stop_after=stop_after)
+        return fit_together(
+            self.programs,
+            members,
+            validation,
+            quiet=quiet,
+            stop_after=stop_after,
+            signals=signals,
+        )
 
 
 def run_together(
@@ -121,11 +136,15 @@ def run_together(
     found: dict[Path, Fitted | Diverged] = {}
     if waiting:
         population = Population(list(waiting.values()), prepared)
-        with contextlib.ExitStack() as stack:
+        grace = next(iter(waiting.values())).training.grace
+        with contextlib.ExitStack() as stack, Signals(grace) as signals:
             for folder, one in waiting.items():
                 stack.enter_context(_claimed(folder, one))
                 _introduce(folder, population)
-            fitted = population.fit(list(waiting), quiet=quiet, stop_after=stop_after)
+            fitted = population.fit(
+                list(waiting), quiet=quiet, stop_after=stop_after, signals=signals
+            )
+            signals.stop(saved=any(isinstance(one, Fitted) and one.step for one in fitted))
         found = dict(zip(waiting, fitted, strict=True))
     lost = [one for one in found.values() if isinstance(one, Diverged)]
     for folder, one in places.items():
@@ -156,6 +175,11 @@ def check(members: Sequence[Experiment]) -> None:
                 )
     _check_heads(members)
     _check_rates(members)
+    if base.training.skip_limit:
+        raise ValueError(
+            f"training.skip_limit is {base.training.skip_limit}; a member cannot run the batches "
+            "after one that is left out again while the others wait: 0 would fit"
+        )
     if base.model.dropout and base.training.rng != "threefry2x32":
         raise ValueError(
             f"training.rng is {base.training.rng!r} with dropout {base.model.dropout}; mapped over "
@@ -208,14 +232,18 @@ def _trained(folder: Path) -> bool:
     if (folder / "result.json").exists():
         return True
     steps = checkpoint.finished(folder / "checkpoints")
-    record = checkpoint.read_record(folder / "checkpoints" / str(steps[-1])) if steps else {}
-    return bool(record.get("finished"))
+    newest = folder / "checkpoints" / str(max(steps, default=0))
+    try:
+        return bool(steps) and bool(checkpoint.read_record(newest)["finished"])
+    except Damaged:  # which training will set aside
+        return False
 
 
 def _introduce(folder: Path, population: Population) -> None:
     """Writes what a run's folder holds before its first step."""
     if not (folder / "tokenizer.json").exists():
         population.prepared.tokenizer.save(folder / "tokenizer.json")
+    write_quarantine(folder / "quarantine.jsonl", population.prepared.corpus)
     if not (folder / "environment.json").exists():
         found = environment() | {"together": len(population.members)}
         text = json.dumps(found, indent=2, allow_nan=False) + "\n"

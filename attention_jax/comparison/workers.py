@@ -20,6 +20,7 @@ from typing import Any
 from attention_jax import configs
 from attention_jax.experiment import Experiment, prepare, run
 from attention_jax.training.allocator import warmed
+from attention_jax.training.signals import Stopped
 
 SAY_EVERY = 15.0
 """seconds between two lines about runs that go on"""
@@ -35,7 +36,7 @@ def default_workers() -> int:
 
 
 class Workers(contextlib.AbstractContextManager):
-    """A few processes that run experiments; on leaving, those still at work are ended.
+    """A few processes that run experiments; on leaving, those still at work are asked to stop.
 
     Args:
       folder: gets a log file for each worker.
@@ -49,7 +50,7 @@ class Workers(contextlib.AbstractContextManager):
         self.answers: queue.Queue[tuple[int, str]] = queue.Queue()
 
     def __exit__(self, *_: Any) -> None:
-        """Ends what is still at work; a run goes on from its last checkpoint the next time."""
+        """Has those at work save what they did; a run goes on from there the next time."""
         for process in self.processes:
             process.terminate()
         for process in self.processes:
@@ -111,6 +112,7 @@ class Workers(contextlib.AbstractContextManager):
                 stderr=errors,
                 text=True,
                 env=environment,
+                start_new_session=True,  # Ctrl-C is for this process, which then asks the workers
             )
         self.processes.append(process)
         assert process.stdin is not None
@@ -164,6 +166,9 @@ def work() -> None:
             if experiment.data not in prepared:
                 prepared[experiment.data] = prepare(experiment.data)
             record = run(experiment, folder, quiet=True, prepared=prepared[experiment.data])
+        except Stopped as asked:
+            print(asked, file=sys.stderr, flush=True)
+            raise SystemExit(asked.code) from None
         except (ValueError, OSError) as error:
             print(json.dumps({"folder": folder, "error": str(error)}), file=answers, flush=True)
             return

@@ -9,8 +9,9 @@ from attention_jax.data.batches import (
     train_iterator,
 )
 from attention_jax.data.corpora import Corpus, DataConfig, load_corpus
+from attention_jax.data.lines import DataError, Quarantined
 from attention_jax.data.pair import Pair
-from attention_jax.data.text import DataError
+from attention_jax.data.quarantine import write_quarantine
 from attention_jax.data.tokens import END, PAD, START, Tokenizer
 
 __all__ = [
@@ -24,9 +25,11 @@ __all__ = [
     "DataError",
     "Examples",
     "Pair",
+    "Quarantined",
     "Tokenizer",
     "encode_pairs",
     "eval_batches",
     "load_corpus",
     "train_iterator",
+    "write_quarantine",
 ]

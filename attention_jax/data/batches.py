@@ -4,6 +4,7 @@ Every shape is one compiled program, so there are few. Which batch stands at pos
 function of (seed, i): to resume a run exactly, its position is all that must be kept.
 """
 
+import hashlib
 import sys
 import threading
 from collections.abc import Iterable, Sequence
@@ -13,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attention_jax.data.buckets import choose, rounded, rows_within
+from attention_jax.data.flat import Flat
+from attention_jax.data.lines import DataError
 from attention_jax.data.pair import Pair
-from attention_jax.data.text import DataError
-from attention_jax.data.tokens import END, PAD, START, Tokenizer
+from attention_jax.data.tokens import PAD, START, Tokenizer
 
 
 class Batch(NamedTuple):
@@ -65,6 +67,16 @@ class Examples:
             f"{self.max_length} tokens on a side, the end mark included"
         )
 
+    def digest(self) -> str:
+        """SHA-256 of all tokens of all pairs, in hex: the same on every machine."""
+        found = hashlib.sha256()
+        for side in (self.sources, self.targets):
+            sizes = np.array([len(side), *map(len, side)], dtype="<i8")
+            found.update(sizes.tobytes())
+            for ids in side:
+                found.update(np.asarray(ids, dtype="<i4").tobytes())
+        return found.hexdigest()
+
 
 def encode_pairs(pairs: Iterable[Pair], tokenizer: Tokenizer, *, max_length: int) -> Examples:
     """Encodes pairs and drops the ones that are too long; `Examples.note` reports it.
@@ -112,17 +124,26 @@ class BatchPlan:
         still gets a batch of one row.
       shapes: the most shapes, so the most programs that a step compiles to.
       seed: decides every order.
+      vocabulary: tokens that the model knows; None checks only that none is negative.
 
     Raises:
-      ValueError: a number is out of range, or there are no examples.
+      ValueError: a number is out of range, there are no examples, or a token of theirs is none of
+        the vocabulary's.
     """
 
-    def __init__(self, examples: Examples, *, tokens: int, shapes: int = 3, seed: int = 0):
+    def __init__(
+        self,
+        examples: Examples,
+        *,
+        tokens: int,
+        shapes: int = 3,
+        seed: int = 0,
+        vocabulary: int | None = None,
+    ):
         for name, value, least in (("tokens", tokens, 1), ("shapes", shapes, 1), ("seed", seed, 0)):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, not {value}.")
-        self._source = _Flat(examples.sources)
-        self._target = _Flat(examples.targets)
+        self._source, self._target = _flat(examples, vocabulary)
         self._seed = seed
         longest = np.maximum(self._source.sizes, self._target.sizes)
         lengths, counts = choose(longest, tokens, shapes, examples.max_length)
@@ -201,18 +222,21 @@ def train_iterator(plan: BatchPlan, *, threads: int = 2, ahead: int = 16) -> Any
     return iter(grain.MapDataset.source(_Endless(plan)).to_iter_dataset(options))
 
 
-def eval_batches(examples: Examples, *, tokens: int, length: int | None = None) -> list[Batch]:
+def eval_batches(
+    examples: Examples, *, tokens: int, length: int | None = None, vocabulary: int | None = None
+) -> list[Batch]:
     """The examples in order, in batches of one shape; the last is filled up with empty rows.
 
     Args:
       examples: the encoded pairs.
       tokens: the most positions a side of a batch has, padding included.
       length: the padded length; None takes the longest pair, rounded up.
+      vocabulary: tokens that the model knows; None checks only that none is negative.
 
     Raises:
-      ValueError: a pair is longer than `length`.
+      ValueError: a pair is longer than `length`, or a token is none of the vocabulary's.
     """
-    source, target = _Flat(examples.sources), _Flat(examples.targets)
+    source, target = _flat(examples, vocabulary)
     longest = int(max(source.sizes.max(), target.sizes.max()))
     if length is None:
         length = int(rounded(np.array([longest]), examples.max_length)[0])
@@ -222,29 +246,6 @@ def eval_batches(examples: Examples, *, tokens: int, length: int | None = None) 
     places = np.arange(len(examples))
     cuts = range(0, len(examples), rows)
     return [_batch(source, target, places[at : at + rows], rows, length) for at in cuts]
-
-
-class _Flat:
-    """Many token arrays as one, each closed with END: quick to gather from, light to keep."""
-
-    def __init__(self, sequences: Sequence[np.ndarray]):
-        if not len(sequences):
-            raise ValueError("there are no examples to make batches of.")
-        end = np.array([END], dtype=np.int32)
-        self.tokens = np.concatenate([part for ids in sequences for part in (ids, end)])
-        self.sizes = np.array([len(ids) + 1 for ids in sequences], dtype=np.int64)
-        self.starts = np.cumsum(self.sizes) - self.sizes
-
-    def gather(self, places: np.ndarray, rows: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """[rows, length] tokens padded with PAD, and where they are real."""
-        columns = np.arange(length)
-        real = np.zeros((rows, length), dtype=bool)
-        real[: len(places)] = columns < self.sizes[places, None]
-        found = np.full((rows, length), PAD, dtype=np.int32)
-        where = self.starts[places, None] + columns
-        taken = self.tokens.take(where, mode="clip")  # what lies past a row's end is not real
-        np.copyto(found[: len(places)], taken, where=real[: len(places)])
-        return found, real
 
 
 class _Endless:
@@ -260,7 +261,15 @@ class _Endless:
         return self._plan[index]
 
 
-def _batch(source: _Flat, target: _Flat, places: np.ndarray, rows: int, length: int) -> Batch:
+def _flat(examples: Examples, vocabulary: int | None) -> tuple[Flat, Flat]:
+    """Sources and targets, all tokens checked."""
+    return (
+        Flat(examples.sources, "source", examples.kept, vocabulary),
+        Flat(examples.targets, "target", examples.kept, vocabulary),
+    )
+
+
+def _batch(source: Flat, target: Flat, places: np.ndarray, rows: int, length: int) -> Batch:
     source_ids, _ = source.gather(places, rows, length)
     target_out, real = target.gather(places, rows, length)
     target_in = np.full_like(target_out, PAD)

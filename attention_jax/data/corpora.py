@@ -6,10 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
+from attention_jax.data.lines import DataError, Quarantined
 from attention_jax.data.pair import Pair
+from attention_jax.data.quarantine import Policy, Quarantine
 from attention_jax.data.recall import pairs_in, recall
-from attention_jax.data.text import DataError, read_folder, read_tsv, split_pairs
+from attention_jax.data.text import read_folder, read_tsv, split_pairs
 from attention_jax.data.tokens import SMALLEST
 
 FORMS = (
@@ -29,6 +32,7 @@ class Corpus:
       target: the language to translate into.
       splits: train, validation, and any whose name begins with test.
       notes: what was dropped or cut, and why; one sentence each.
+      quarantined: the lines of the user's own text that were left out, each with its reason.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Corpus:
     target: str
     splits: Mapping[str, Sequence[Pair]]
     notes: tuple[str, ...] = ()
+    quarantined: Sequence[Quarantined] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,10 @@ class DataConfig:
       reverse: translates the second column of a .tsv file into the first; `source` then names the
         second, and the file is still split so that no line of its first column is in two splits.
       limit: at most this many training pairs; None takes all.
+      bad_lines: what to do about lines of your own text that are no text (invalid UTF-8, a NUL
+        character, too long, no two columns): "refuse" the corpus, or "skip" them with the lines
+        beside them, and list them in the run's quarantine.jsonl.
+      bad_limit: the share of lines that may be skipped; more refuses the corpus.
       cache: where made or downloaded sets are kept; None takes $ATTENTION_JAX_CACHE, or
         ~/.cache/attention_jax.
     """
@@ -67,6 +76,8 @@ class DataConfig:
     shapes: int = 3
     reverse: bool = False
     limit: int | None = None
+    bad_lines: Policy = "refuse"
+    bad_limit: float = 0.01
     cache: Path | None = None
 
     def __post_init__(self):
@@ -88,6 +99,11 @@ class DataConfig:
             )
         if self.limit is not None and self.limit < 1:
             raise DataError(f"limit must be at least 1, or None for all; it is {self.limit}.")
+        if self.bad_lines not in get_args(Policy):
+            fits = " or ".join(get_args(Policy))
+            raise DataError(f"bad_lines is {self.bad_lines!r}; {fits} would fit.")
+        if not 0 <= self.bad_limit <= 1:
+            raise DataError(f"bad_limit is a share from 0 to 1, not {self.bad_limit}.")
         if self.cache is not None:
             object.__setattr__(self, "cache", Path(self.cache))
 
@@ -112,6 +128,7 @@ def load_corpus(config: DataConfig) -> Corpus:
 
     name, source, target = config.corpus, config.source, config.target
     path = Path(name).expanduser()
+    quarantine = Quarantine(config.bad_lines)
     if config.reverse and not path.is_file():
         raise DataError(
             f"reverse is for .tsv files; to turn {name} round, exchange source ({source}) and "
@@ -122,11 +139,11 @@ def load_corpus(config: DataConfig) -> Corpus:
     elif (pairs := pairs_in(name)) is not None:
         splits, notes = recall(pairs, config.max_length), []
     elif path.is_dir():
-        splits, notes = read_folder(path, source, target)
+        splits, notes = read_folder(path, source, target, quarantine)
     elif path.exists():
         if not path.name.endswith((".tsv", ".tsv.gz")):
             raise DataError(f"{name} is a file, but no .tsv or .tsv.gz; {FORMS} would fit.")
-        rows, notes = read_tsv(path)
+        rows, notes = read_tsv(path, quarantine)
         splits = split_pairs(rows, path.name)
         if config.reverse:
             splits = {
@@ -137,11 +154,12 @@ def load_corpus(config: DataConfig) -> Corpus:
         splits, notes = prepared.translations(name, config.folder, source, target, config.limit)
     else:
         raise _unknown(name, path)
+    quarantine.check(name, config.bad_limit)
     train = splits["train"]
     if config.limit is not None and len(train) > config.limit:
         notes = [*notes, f"kept the first {config.limit:,} of {len(train):,} training pairs"]
         splits = {**splits, "train": train[: config.limit]}
-    return Corpus(name, source, target, splits, tuple(notes))
+    return Corpus(name, source, target, splits, tuple(notes), tuple(quarantine.records))
 
 
 def _unknown(name: str, path: Path) -> DataError:

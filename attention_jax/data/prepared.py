@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from attention_jax.data.lines import DataError, escaped
 from attention_jax.data.pair import Pair
-from attention_jax.data.text import HELD_OUT, DataError, Splits, split_pairs, without_blanks
+from attention_jax.data.text import HELD_OUT, Splits, split_pairs, without_blanks
 
 WITHOUT_TENSORFLOW = (
     "para_crawl",
@@ -231,7 +232,13 @@ def _pair(row: Row, source: str, target: str, name: str) -> Pair:
 
 def _text(field: Sequence[Any]) -> str:
     """A text field; an empty one may be written as no value at all."""
-    return field[0].decode("utf-8") if field else ""
+    raw = field[0] if field else b""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"a text of the set is not valid UTF-8 at byte {error.start + 1}: {escaped(raw)}"
+        ) from None
 
 
 def _any_answers(hosts: Sequence[str]) -> bool:

@@ -15,8 +15,9 @@ text, here all keys are asked for, in their order).
 import random
 import re
 
+from attention_jax.data.lines import DataError
 from attention_jax.data.pair import Pair
-from attention_jax.data.text import DataError, Splits
+from attention_jax.data.text import Splits
 
 CONSONANTS, VOWELS = "bcdfghjklmnpqrst", "aeiou"
 KEYS = tuple(one + other for other in VOWELS[:4] for one in CONSONANTS)

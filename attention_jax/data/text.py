@@ -1,82 +1,39 @@
-"""The user's own parallel text: files of lines, read strictly and split without leaks.
+"""The user's own parallel text: files of lines, read strictly and split without leaks."""
 
-A line ends at a line feed and nowhere else. `str.splitlines` would also cut at U+2028, vertical
-tabs and form feeds, which real text contains, and from there on every sentence would meet a wrong
-translation. So bytes are split first and decoded after.
-"""
-
-import gzip
 import hashlib
-import re
 import unicodedata
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from io import BufferedIOBase
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from attention_jax.data.lines import DataError, Quarantined, escaped
 from attention_jax.data.pair import Pair
-
-LINE_LIMIT = 1 << 20
-"""The longest line that is read, in bytes; what is longer is no sentence."""
+from attention_jax.data.quarantine import Quarantine, blank
 
 HELD_OUT = 2_000
 """Validation and test get a twentieth of the sentences each, but no more than this many."""
 
-_COUNTED = 1 << 26
 _VALIDATION = ("validation", "valid", "val", "dev")
-_BOM = b"\xef\xbb\xbf"
 
 Splits = dict[str, list[Pair]]
 
 
-class DataError(ValueError):
-    """Data that cannot be used; the message says which, where, and what would fit."""
-
-
-def read_lines(path: Path) -> Iterator[str]:
-    """The lines of a UTF-8 file, plain or .gz, without their ends (and without a BOM at the start).
-
-    Raises:
-      DataError: invalid UTF-8, a NUL character, a line longer than `LINE_LIMIT`, or a damaged gzip
-        file; the message names file and line.
-    """
-    number = 0
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
-            # A bounded read: a file that is one endless line must not fill the memory.
-            while raw := stream.readline(LINE_LIMIT + 1):
-                number += 1
-                if len(raw) > LINE_LIMIT:
-                    raise DataError(
-                        f"{path}, line {number}: {_length(stream, raw)} long; at most "
-                        f"{LINE_LIMIT:,} bytes fit on a line. Is it text, one sentence a line?"
-                    )
-                if number == 1:
-                    raw = raw.removeprefix(_BOM)
-                if b"\0" in raw:
-                    found = f"a NUL character at byte {raw.index(0) + 1}"
-                    advice = _advice(raw, "Text has none; is it a text file?")
-                    raise DataError(f"{path}, line {number}: {found}. {advice}")
-                try:
-                    text = raw.decode("utf-8")
-                except UnicodeDecodeError as error:
-                    raise DataError(f"{path}, line {number}: {_fault(error)}") from None
-                yield text.removesuffix("\n").removesuffix("\r")
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{path}: damaged gzip after line {number}: {error}. Fetch or make the file again."
-        ) from None
-
-
-def read_sides(source: Path, target: Path) -> tuple[list[Pair], list[str]]:
+def read_sides(
+    source: Path, target: Path, quarantine: Quarantine | None = None
+) -> tuple[list[Pair], list[str]]:
     """Pairs from two line-aligned files, and notes on what was dropped.
 
+    Args:
+      source: a file, one sentence a line.
+      target: their translations.
+      quarantine: takes the lines that are left out; None refuses bad ones.
+
     Raises:
-      DataError: an empty file, different line counts, or what `read_lines` refuses.
+      DataError: an empty file, different line counts, or a bad line that is refused.
     """
+    quarantine = Quarantine() if quarantine is None else quarantine
     sides = []
     for path in (source, target):
-        sides.append(list(read_lines(path)))
+        sides.append(list(quarantine.read(path)))
         if not sides[-1]:
             raise DataError(f"{path} is empty; one sentence a line would fit.")
     if len(sides[0]) != len(sides[1]):
@@ -84,35 +41,55 @@ def read_sides(source: Path, target: Path) -> tuple[list[Pair], list[str]]:
             f"{source} has {len(sides[0]):,} lines and {target} has {len(sides[1]):,}; line n of "
             "one must be the translation of line n of the other, so the counts must be equal."
         )
-    return without_blanks((Pair(*both) for both in zip(*sides, strict=True)), source.name)
+    rows = []
+    for number, (one, other) in enumerate(zip(*sides, strict=True), start=1):
+        # Bad before empty, because what is bad counts against the limit.
+        if isinstance(one, Quarantined) or isinstance(other, Quarantined):
+            rows.append(one if isinstance(one, Quarantined) else other)
+            continue
+        empty = blank(source, number, one) or blank(target, number, other)
+        rows.append(empty or Pair(one, other))
+    return quarantine.keep(rows, source.name)
 
 
-def read_tsv(path: Path) -> tuple[list[Pair], list[str]]:
+def read_tsv(path: Path, quarantine: Quarantine | None = None) -> tuple[list[Pair], list[str]]:
     """Pairs from a file of `source TAB target` lines, and notes on what was dropped.
 
+    Args:
+      path: of the file.
+      quarantine: takes the lines that are left out; None refuses bad ones.
+
     Raises:
-      DataError: an empty file, a line that is not two columns, or what `read_lines` refuses.
+      DataError: an empty file, or a bad line that is refused: one of three columns, too.
     """
-    pairs = []
-    for number, line in enumerate(read_lines(path), start=1):
-        columns = line.split("\t")
-        if len(columns) != 2 and line:
-            raise DataError(
-                f"{path}, line {number}: {len(columns)} column{'s' * (len(columns) != 1)}; exactly "
-                "two, source TAB target, would fit (`cut -f1,2` keeps the first two)."
-            )
-        pairs.append(Pair(columns[0], columns[-1]))
-    if not pairs:
+    quarantine = Quarantine() if quarantine is None else quarantine
+    rows = []
+    for number, line in enumerate(quarantine.read(path), start=1):
+        if isinstance(line, Quarantined):
+            rows.append(line)
+        elif len(columns := line.split("\t")) == 2 or not line:
+            rows.append(blank(path, number, *columns) or Pair(columns[0], columns[1]))
+        else:
+            rows.append(quarantine.bad(_not_two(path, number, columns)))
+    if not rows:
         raise DataError(f"{path} is empty; lines of source TAB target would fit.")
-    return without_blanks(pairs, path.name)
+    return quarantine.keep(rows, path.name)
 
 
-def read_folder(folder: Path, source: str, target: str) -> tuple[Splits, list[str]]:
+def read_folder(
+    folder: Path, source: str, target: str, quarantine: Quarantine | None = None
+) -> tuple[Splits, list[str]]:
     """The splits of a folder: `train.en` + `train.de`, `val.*`, `test*.*`, or `train.tsv` etc.
 
     Every file may be gzipped. Validation may be called validation, valid, val or dev; every file
     whose name begins with "test" is a split under its own name. A folder with nothing but one .tsv
     is split by `split_pairs`.
+
+    Args:
+      folder: where the files are.
+      source: the language to translate from, the ending of its files.
+      target: the same of the other side.
+      quarantine: takes the lines that are left out; None refuses bad ones.
 
     Raises:
       DataError: a file is missing or stands there twice, or cannot be read; the message names the
@@ -128,7 +105,7 @@ def read_folder(folder: Path, source: str, target: str) -> tuple[Splits, list[st
             raise DataError(f"{folder} has both {other.name} and {path.name}; keep one of them.")
     tables = [files["tsv"] for files in found.values() if "tsv" in files]
     if "train" not in found and len(tables) == 1:
-        pairs, notes = read_tsv(tables[0])
+        pairs, notes = read_tsv(tables[0], quarantine)
         return split_pairs(pairs, tables[0].name), notes
 
     stems = {"train": _only(folder, found, ("train",), source, target)}
@@ -144,9 +121,10 @@ def read_folder(folder: Path, source: str, target: str) -> tuple[Splits, list[st
             if language not in files:
                 raise _missing(folder, f"{stem}.{language}", source, target)
         if "tsv" in files:
-            splits[split], dropped = read_tsv(files["tsv"])
+            splits[split], dropped = read_tsv(files["tsv"], quarantine)
         else:
-            splits[split], dropped = read_sides(files[source], files[target])
+            sides = files[source], files[target]
+            splits[split], dropped = read_sides(*sides, quarantine)
         notes += dropped
     return splits, notes
 
@@ -157,18 +135,8 @@ def without_blanks(pairs: Iterable[Pair], name: str) -> tuple[list[Pair], list[s
     Raises:
       DataError: nothing is left.
     """
-    kept, blank, first = [], 0, 0
-    for number, pair in enumerate(pairs, start=1):
-        if pair.source.strip() and pair.target.strip():
-            kept.append(pair)
-        else:
-            blank, first = blank + 1, first or number
-    if not kept:
-        raise DataError(f"{name}: none of the {blank:,} lines has text on both sides.")
-    if not blank:
-        return kept, []
-    total = blank + len(kept)
-    return kept, [f"{name}: dropped {blank:,} of {total:,} pairs, empty on a side (first: {first})"]
+    rows = [blank(name, n, *pair[:2]) or pair for n, pair in enumerate(pairs, start=1)]
+    return Quarantine().keep(rows, name)
 
 
 def normalised(text: str) -> str:
@@ -237,28 +205,11 @@ def _missing(folder: Path, wanted: str, source: str, target: str) -> DataError:
     )
 
 
-def _length(stream: BufferedIOBase, start: bytes) -> str:
-    """How long a too long line is, counted without keeping it."""
-    size, part = len(start), start
-    while part and not part.endswith(b"\n") and size < _COUNTED:
-        part = stream.readline(LINE_LIMIT)
-        size += len(part)
-    return f"{'more than ' * (size >= _COUNTED)}{size:,} bytes"
-
-
-def _fault(error: UnicodeDecodeError) -> str:
-    """What is wrong with bytes that are not UTF-8."""
-    raw, at = error.object, error.start
-    found = f"byte {at + 1} (0x{raw[at]:02x}) is not valid UTF-8"
-    if re.match(rb"\xed[\xa0-\xbf]", raw[at : at + 2]):
-        return f"{found}: a lone surrogate, half a character. Write the file again as UTF-8."
-    return f"{found}. {_advice(raw, '`iconv -f latin1 -t utf-8` converts older files.')}"
-
-
-def _advice(raw: bytes, otherwise: str) -> str:
-    """What to do about a first line that opens like something else than text."""
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "It looks like UTF-16: `iconv -f utf-16 -t utf-8` converts it."
-    if raw[:2] == b"\x1f\x8b":
-        return "It looks gzipped: add .gz to its name."
-    return otherwise
+def _not_two(path: Path, number: int, columns: Sequence[str]) -> Quarantined:
+    """A line of a table that is no source TAB target."""
+    detail = (
+        f"{len(columns)} column{'s' * (len(columns) != 1)}; exactly two, source TAB target, "
+        "would fit (`cut -f1,2` keeps the first two)."
+    )
+    text = escaped("\t".join(columns).encode())
+    return Quarantined(str(path), number, "not two columns", detail, text)

@@ -5,13 +5,14 @@ Source: Sennrich et al. 2016 (https://arxiv.org/abs/1508.07909), over bytes as i
 and the checks.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attention_jax.data.text import DataError
+from attention_jax.data.lines import DataError
 
 if TYPE_CHECKING:
     import tokenizers
@@ -106,6 +107,10 @@ class Tokenizer:
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
+
+    def digest(self) -> str:
+        """SHA-256 of all that decides how text becomes tokens."""
+        return hashlib.sha256(self._engine.to_str().encode()).hexdigest()
 
     def encode(self, text: str) -> list[int]:
         """Token numbers of a text, without marks.

@@ -1,15 +1,10 @@
 """Checkpoints of a whole training state, by Orbax, with what Orbax leaves out.
 
-Orbax gives asynchronous writes that a kill at any moment cannot break. Added here: a SHA-256 of
-every array, since a flipped bit loads silently; strict names, shapes and dtypes, since a wrong
-dtype is cast silently; and which checkpoints stay.
+Orbax gives asynchronous writes that a kill at any moment cannot break. Added here: a manifest in
+every checkpoint, against which all that is read is verified, and which checkpoints stay.
 """
 
-import errno
 import hashlib
-import json
-import logging
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +12,19 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-RECORD = "record"
+from attention_jax.training.failures import as_os_error, check_place, first_line, quieten
+from attention_jax.training.manifest import (
+    NAME,
+    Damaged,
+    Manifest,
+    Origin,
+    check_leaves,
+    describe,
+    hash_of,
+    read_manifest,
+)
+
+_BLOCK = 4096  # of the disk, which every array may begin anew
 
 
 class Restored(NamedTuple):
@@ -36,21 +43,34 @@ class Checkpoints:
       folder: theirs alone; made if it is not there.
       keep: how many regular ones stay.
       every: steps between regular ones.
+      origin: of what is saved, for the manifests.
+      verify: False leaves out the digests, to measure what they cost.
     """
 
-    def __init__(self, folder: Path, *, keep: int = 3, every: int = 1):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keep: int = 3,
+        every: int = 1,
+        origin: Origin | None = None,
+        verify: bool = True,
+    ):
         from orbax.checkpoint import v1 as ocp
 
-        _quieten()
+        quieten()
         policies: Any = ocp.training.save_decision_policies
         self.folder = Path(folder).absolute()
         self.keeper = _Keeper(keep, every)
-        self._orbax = ocp.training.Checkpointer(
-            str(self.folder),
-            save_decision_policy=policies.FixedIntervalPolicy(1),
-            preservation_policy=self.keeper,
-            cleanup_tmp_directories=True,
-        )
+        self.origin = origin or {}
+        self.verify = verify
+        with _json_manifest():
+            self._orbax = ocp.training.Checkpointer(
+                str(self.folder),
+                save_decision_policy=policies.FixedIntervalPolicy(1),
+                preservation_policy=self.keeper,
+                cleanup_tmp_directories=True,
+            )
         self._writing = None
 
     def __enter__(self) -> "Checkpoints":
@@ -71,7 +91,7 @@ class Checkpoints:
                     self._orbax.close()
                 except Exception as error:
                     if not failed:  # after a failed write it raises the same once more
-                        raise _as_os_error(error, self.folder) from error
+                        raise as_os_error(error, self.folder) from error
 
     @property
     def steps(self) -> list[int]:
@@ -95,21 +115,19 @@ class Checkpoints:
         Raises:
           OSError: this write could not start, or the one before failed; the last good one stays.
         """
-        # A copy: on a CPU the host sees the very buffers that the next step overwrites.
-        arrays = {name: np.array(leaf) for name, leaf in flatten(jax.device_get(state)).items()}
-        digests = {name: _hash(array) for name, array in arrays.items()}
-        text = json.dumps({"record": record, "digests": digests}).encode()
-        arrays[RECORD] = np.frombuffer(text, np.uint8)
+        arrays = _on_host(state)
+        manifest = _manifest(arrays, record, self.origin, verify=self.verify)
         self.wait()
         self.keeper.best = best
         # Orbax survives a full disk, but its threads fill the screen with what they think of it.
-        needed = sum(array.nbytes + 4096 for array in arrays.values())  # and a block each
-        if shutil.disk_usage(self.folder).free < needed:
-            raise _full(self.folder)
+        needed = sum(array.nbytes + _BLOCK for array in arrays.values())
+        check_place(self.folder, needed + len(str(manifest)))
         try:
-            self._writing = self._orbax.save_async(step, arrays, force=True)
+            self._writing = self._orbax.save_checkpointables_async(
+                step, {"state": arrays, NAME: manifest}, force=True
+            )
         except Exception as error:
-            raise _as_os_error(error, self.folder) from error
+            raise as_os_error(error, self.folder) from error
 
     def wait(self) -> None:
         """Returns when nothing is being written any more.
@@ -122,7 +140,7 @@ class Checkpoints:
             try:
                 writing.result()
             except Exception as error:
-                raise _as_os_error(error, self.folder) from error
+                raise as_os_error(error, self.folder) from error
 
     def load(self, structs: Any, step: int | None = None, *, at: str = "") -> Restored:
         """Reads a checkpoint back as numpy arrays, in the structure of `structs`.
@@ -134,47 +152,42 @@ class Checkpoints:
             then that part's.
 
         Raises:
-          ValueError: there is no such checkpoint, another model wrote it, or it is damaged.
+          Damaged: it is not what was written.
+          ValueError: there is no such checkpoint, or another model wrote it.
         """
         self.wait()
         step = max(self.steps, default=None) if step is None else step
         if step is None or step not in self.steps:
             there = ", ".join(map(str, self.steps)) or "none"
             raise ValueError(f"{self.folder} has no checkpoint of step {step}; there is: {there}")
-        return read(self.folder / str(step), structs, at=at)
+        return read(self.folder / str(step), structs, at=at, verify=self.verify)
 
 
-def read(folder: Path, structs: Any, *, at: str = "") -> Restored:
+def read(folder: Path, structs: Any, *, at: str = "", verify: bool = True) -> Restored:
     """One checkpoint's folder as numpy arrays; see `Checkpoints.load`."""
     from orbax.checkpoint import v1 as ocp
 
-    _quieten()
+    quieten()
     folder = Path(folder).absolute()
     prefix = f"{at}." if at else ""
     wanted = {prefix + name: leaf for name, leaf in flatten(structs).items()}
-    try:
-        found: dict[str, Any] = dict(ocp.metadata(str(folder)).metadata)
-    except Exception as error:  # whatever Orbax finds wrong with the folder
-        raise ValueError(f"{folder} is damaged or no checkpoint: {_first_line(error)}") from error
-    saved = {name: leaf for name, leaf in found.items() if name.startswith(prefix)}
-    saved.pop(RECORD, None)
-    if RECORD not in found:
-        raise ValueError(f"{folder} is no checkpoint of a training run")
-    _check_fit(folder, wanted, saved)
+    manifest = read_manifest(folder)
+    saved = {name: leaf for name, leaf in manifest.leaves.items() if name.startswith(prefix)}
+    check_leaves(folder, wanted, saved)
     chosen = {
-        name: np.empty(leaf.shape, leaf.dtype) if name in (*wanted, RECORD) else ocp.PLACEHOLDER
-        for name, leaf in found.items()
+        name: np.empty(leaf.shape, leaf.dtype) if name in wanted else ocp.PLACEHOLDER
+        for name, leaf in manifest.leaves.items()
     }
     try:
-        arrays = ocp.load(str(folder), chosen)
-        text = json.loads(arrays.pop(RECORD).tobytes())
-    except (ValueError, OSError, KeyError) as error:
-        raise ValueError(f"{folder} is damaged: {_first_line(error)}") from error
-    for name in wanted:
-        if text["digests"].get(name) != _hash(arrays[name]):
-            raise ValueError(f"{folder} is damaged: the digest of {name} is another than it was")
+        arrays = ocp.load(str(folder), chosen, checkpointable_name="state")
+    except Exception as error:  # whatever Orbax finds wrong with the folder
+        raise Damaged(f"{folder} is damaged: {first_line(error)}") from error
+    for name in wanted if verify else ():
+        found, leaf = arrays[name], manifest.leaves[name]
+        if (found.dtype.name, found.shape, hash_of(found)) != leaf:
+            raise Damaged(f"{folder} is damaged: {name} is not what was written")
     leaves = [arrays[name] for name in wanted]
-    return Restored(jax.tree.unflatten(jax.tree.structure(structs), leaves), text["record"])
+    return Restored(jax.tree.unflatten(jax.tree.structure(structs), leaves), manifest.record)
 
 
 def digest(params: Any) -> str:
@@ -194,21 +207,25 @@ def finished(folder: Path) -> list[int]:
 
 def read_record(folder: Path) -> dict[str, Any]:
     """What else than arrays one checkpoint's folder holds."""
-    return read(folder, {}, at=RECORD).record
+    return read_manifest(Path(folder).absolute()).record
 
 
-def write(folder: Path, tree: Any, record: Mapping[str, Any]) -> None:
+def write(
+    folder: Path, tree: Any, record: Mapping[str, Any], *, origin: Origin | None = None
+) -> None:
     """Writes one checkpoint of its own, in place of what the folder held."""
     from orbax.checkpoint import v1 as ocp
 
-    arrays = {name: np.asarray(leaf) for name, leaf in flatten(tree).items()}
-    digests = {name: _hash(array) for name, array in arrays.items()}
-    text = json.dumps({"record": record, "digests": digests}).encode()
-    arrays[RECORD] = np.frombuffer(text, np.uint8)
+    quieten()
+    arrays = _on_host(tree)
+    manifest = _manifest(arrays, record, origin or {})
     try:
-        ocp.save(str(Path(folder).absolute()), arrays, overwrite=True)
+        with _json_manifest():
+            ocp.save_checkpointables(
+                str(Path(folder).absolute()), {"state": arrays, NAME: manifest}, overwrite=True
+            )
     except Exception as error:
-        raise _as_os_error(error, folder) from error
+        raise as_os_error(error, folder) from error
 
 
 def mean(trees: list[Any]) -> Any:
@@ -244,56 +261,28 @@ class _Keeper:
         return [step in kept for step in steps]
 
 
-def _quieten() -> None:
-    """Orbax logs each thread's part of a failure at length; it also raises it."""
-    logging.getLogger("absl").addFilter(_not_orbax)
-    logging.getLogger("asyncio").addFilter(_not_orbax)
+def _on_host(tree: Any) -> dict[str, np.ndarray]:
+    """Copies of all arrays: on a CPU the host sees the very buffers that the next step reuses."""
+    return {name: np.array(leaf) for name, leaf in flatten(jax.device_get(tree)).items()}
 
 
-def _not_orbax(entry: logging.LogRecord) -> bool:
-    return "orbax" not in entry.pathname and "tensorstore" not in entry.getMessage()
+def _manifest(
+    arrays: Mapping[str, np.ndarray],
+    record: Mapping[str, Any],
+    origin: Origin,
+    *,
+    verify: bool = True,
+) -> dict[str, Any]:
+    leaves = describe(arrays, hashed=verify)
+    return Manifest(leaves, dict(record), origin).to_json()
 
 
-def _check_fit(folder: Path, wanted: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
-    """Refuses arrays of other names, shapes or dtypes than wanted, and names the first."""
-    for name in [*wanted, *(name for name in saved if name not in wanted)]:
-        here, there = (_describe(arrays.get(name)) for arrays in (wanted, saved))
-        if here != there:
-            raise ValueError(
-                f"{folder} was written by another model: {name} is {there} there and {here} here"
-            )
+def _json_manifest() -> Any:
+    """The Orbax context in which a manifest is a readable file of JSON."""
+    from orbax.checkpoint import v1 as ocp
 
-
-def _describe(leaf: Any) -> str:
-    return "nothing" if leaf is None else f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}"
-
-
-def _hash(array: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data).hexdigest()
-
-
-def _as_os_error(error: BaseException, folder: Path) -> OSError:
-    """Whatever a write raised as an OSError of one line."""
-    full = ("no space left", "enospc", "resource_exhausted", "disk quota")
-    cause: BaseException | None = error
-    while cause is not None:
-        lost = getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        if lost or any(word in str(cause).lower() for word in full):
-            return _full(folder)
-        cause = cause.__cause__ or cause.__context__
-    number = getattr(error, "errno", None) or errno.EIO
-    return OSError(number, f"a checkpoint could not be written: {_first_line(error)}", str(folder))
-
-
-def _full(folder: Path) -> OSError:
-    return OSError(
-        errno.ENOSPC,
-        "the disk is full: this checkpoint could not be written; the last good one is kept and the "
-        "same command goes on from it once there is room",
-        str(folder),
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).partition(" [tensorstore_spec")[0].strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    registry = ocp.handlers.local_registry()
+    registry.add(ocp.handlers.JsonHandler, checkpointable_name=NAME)
+    context = ocp.Context()
+    context.checkpointables.registry = registry
+    return context

@@ -7,6 +7,7 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,17 +29,22 @@ PACKAGES = (
 )
 
 
+def versions(names: Sequence[str] = PACKAGES) -> dict[str, str | None]:
+    """Installed versions of packages; None for one that is not there."""
+    found: dict[str, str | None] = dict.fromkeys(names)
+    for name in names:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
 def environment() -> dict[str, Any]:
     """Versions, git commit, device and platform, for environment.json."""
-    versions: dict[str, str | None] = dict.fromkeys(PACKAGES)
-    for name in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
     device = jax.local_devices()[0]
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
-        "packages": versions,
+        "packages": versions(),
         "commit": _commit(Path(__file__).parent),
         "device": device.device_kind,
         "devices": jax.local_device_count(),

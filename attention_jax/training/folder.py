@@ -82,7 +82,7 @@ def check_room(folder: Path, keep: int, parameters: int) -> None:
 
 def _withdraw(folder: Path, made: bool) -> None:
     """Takes back what a run wrote before its first step."""
-    for name in ("config.json", "environment.json", "tokenizer.json"):
+    for name in ("config.json", "environment.json", "tokenizer.json", "quarantine.jsonl"):
         for path in (folder / name, folder / f"{name}.tmp"):
             path.unlink(missing_ok=True)
     if made:

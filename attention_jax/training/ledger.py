@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from attention_jax.training.checkpoint import Checkpoints
@@ -14,7 +15,7 @@ from attention_jax.training.training_config import TrainingConfig
 
 
 class Diverged(ValueError):
-    """The loss stopped being a number."""
+    """A loss or a gradient stopped being a number."""
 
 
 @dataclass
@@ -26,6 +27,10 @@ class Progress:
     best_step: int | None = None
     best_loss: float | None = None
     bad: int = 0
+    validated: int = 0
+    """the step of the last validation"""
+    skipped: int = 0
+    """batches left out, because a number was not finite"""
     finished: bool = False
     seconds: float = 0.0
     tokens: int = 0
@@ -43,6 +48,8 @@ class Ledger:
     progress: Progress
     compile_seconds: float = 0.0
     """goes into the next line of metrics"""
+    saved: int | None = None
+    """the step of the last checkpoint"""
 
     @property
     def line_due(self) -> bool:
@@ -51,8 +58,9 @@ class Ledger:
 
     @property
     def validation_due(self) -> bool:
-        """Whether this step is followed by a validation."""
-        return self._due(self.config.evaluate_every)
+        """Whether this step is followed by a validation that has not been made yet."""
+        due = self.progress.step > 0 and self._due(self.config.evaluate_every)
+        return due and self.progress.validated < self.progress.step
 
     @property
     def checkpoint_due(self) -> bool:
@@ -60,19 +68,10 @@ class Ledger:
         return self.progress.finished or self.progress.step % self.config.checkpoint_every == 0
 
     def add(self, found: Sequence[Metrics], seconds: float) -> None:
-        """Adds up the metrics of the last steps, the present one included; they took so long.
-
-        Raises:
-          Diverged: a loss is not finite.
-        """
+        """Adds up the metrics of steps that changed the state; they took so long."""
         progress = self.progress
-        for offset, one in enumerate(found, 1 - len(found)):
+        for one in found:
             tokens = float(one.tokens)
-            if not math.isfinite(one.loss):
-                raise Diverged(
-                    f"the loss is {one.loss} at step {progress.step + offset}; a lower peak rate "
-                    f"than {self.config.optimizer.peak:g}, a longer warmup or clipping may help"
-                )
             sums = {
                 "loss": float(one.loss) * tokens,
                 "nll": float(one.nll) * tokens,
@@ -86,9 +85,35 @@ class Ledger:
         progress.seconds += seconds
         progress.window["seconds"] = progress.window.get("seconds", 0.0) + seconds
 
+    def leave_out(self, step: int, one: Metrics, kept: Path | None = None) -> None:
+        """Counts a batch whose loss or gradient is not finite, and that therefore changed nothing.
+
+        Args:
+          step: of the batch.
+          one: what it gave.
+          kept: where it can be looked at.
+
+        Raises:
+          Diverged: it is one more than may be left out.
+        """
+        config, loss, norm = self.config, float(one.loss), float(one.gradient_norm)
+        what = f"loss is {loss}" if not math.isfinite(loss) else f"gradient's norm is {norm}"
+        if self.progress.skipped >= config.skip_limit:
+            after = f" after {self.progress.skipped} batches left out" * (config.skip_limit > 0)
+            look = f"; `attention-jax replay {kept.parents[1]}` looks at the batch" if kept else ""
+            raise Diverged(
+                f"the {what} at step {step}{after}, which changed nothing{look}; a lower peak rate "
+                f"than {config.optimizer.peak:g}, a longer warmup or clipping may help, and "
+                "--training.skip-limit leaves such batches out"
+            )
+        self.progress.skipped += 1
+        self.log.write(step, "skipped", loss=loss, gradient_norm=norm)
+
     def report(self) -> None:
         """One line of metrics of the steps since the last one."""
         window, config, done = self.progress.window, self.config, self.progress.step
+        if "steps" not in window:  # all were left out
+            return
         tokens = max(window["tokens"], 1.0)
         loss, speed = window["loss"] / tokens, window["tokens"] / window["seconds"]
         extra = {}
@@ -111,8 +136,10 @@ class Ledger:
     def judge(self, loss: float) -> bool:
         """Whether this validation loss is the best so far; the run may be finished by it."""
         progress, patience = self.progress, self.config.patience
+        progress.validated = progress.step
         self.log.write(progress.step, "validation", loss=loss, perplexity=perplexity(loss, 1))
-        better = loss < (math.inf if progress.best_loss is None else progress.best_loss)
+        best = math.inf if progress.best_loss is None else progress.best_loss
+        better = math.isfinite(loss) and loss < best
         if better:
             progress.best_step, progress.best_loss = progress.step, loss
         progress.bad = 0 if better else progress.bad + 1
@@ -127,6 +154,9 @@ class Ledger:
           state: the run's, after this step.
           position: of the batches, to go on from.
         """
+        if self.saved == self.progress.step:  # asked to stop before the validation that is due
+            return
+        self.saved = self.progress.step
         self.progress.position = position
         self.log.sync()
         record = dict(self.progress.__dict__)

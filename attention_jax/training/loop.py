@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from attention_jax.data.batches import Batch, BatchPlan, train_iterator
 from attention_jax.training import checkpoint
@@ -14,11 +15,17 @@ from attention_jax.training.checkpoint import Checkpoints
 from attention_jax.training.environment import peak_memory
 from attention_jax.training.ledger import Diverged, Ledger, Progress
 from attention_jax.training.log import Log
-from attention_jax.training.programs import Programs, compilations
-from attention_jax.training.step import State
+from attention_jax.training.manifest import Origin
+from attention_jax.training.programs import AHEAD, Programs, compilations
+from attention_jax.training.restore import Found
+from attention_jax.training.signals import Asked, Signals
+from attention_jax.training.step import Metrics, State
 from attention_jax.training.training_config import TrainingConfig
 
 __all__ = ["Diverged", "Fitted", "TrainingConfig", "fit"]
+
+BAD = "bad"
+"""folder inside a run's folder, with batches whose loss or gradient was not finite"""
 
 
 class Fitted(NamedTuple):
@@ -59,38 +66,47 @@ def fit(
     seed: int,
     quiet: bool = False,
     stop_after: int | None = None,
+    origin: Origin | None = None,
+    signals: Signals | None = None,
 ) -> Fitted:
-    """Trains from the folder's last checkpoint, or from the seed, to the end.
+    """Trains from the folder's last sound checkpoint, or from the seed, to the end.
 
     Args:
       programs: of the model, made with this config's optimizer, steps, smoothing and rng.
       config: how.
       plan: the batches.
       validation: batches of one shape.
-      folder: gets metrics.jsonl, checkpoints/ and, at the end, mean/.
+      folder: gets metrics.jsonl, checkpoints/ and, at the end, mean/; bad/ gets batches that gave
+        no number, damaged/ checkpoints that are not what was written.
       seed: decides initial weights and dropout.
       quiet: shows nothing.
       stop_after: writes a checkpoint and stops at this step, as if killed right after it.
+      origin: of the run: what its checkpoints are told from another's by.
+      signals: when it was asked to stop, the last step is saved and training ends, unfinished.
 
     Raises:
-      Diverged: the loss is not finite.
-      ValueError: the checkpoints are another model's.
+      Diverged: more losses or gradients are not finite than may be left out.
+      ValueError: the checkpoints are another run's, or all of them are damaged.
       OSError: a checkpoint or a line could not be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    signals = signals or Signals()
     before, spent = compilations(), programs.seconds
     keep, every = config.keep, config.checkpoint_every
-    with Checkpoints(folder / "checkpoints", keep=keep, every=every) as saver:
-        state, progress = _begin(programs, saver, seed)
+    state, progress = _begin(programs, config, folder, seed, origin)
+    places = {"keep": keep, "every": every, "origin": origin}
+    with Checkpoints(folder / "checkpoints", **places) as saver:
         metrics, done = folder / "metrics.jsonl", progress.step
         with Log(metrics, step=done, steps=config.steps, quiet=quiet) as log:
-            ledger = Ledger(config, saver, log, progress)
+            ledger = Ledger(config, saver, log, progress, saved=done or None)
             if not progress.finished:  # all programs before the first step: no step waits for one
                 programs.compile(plan.shapes, validation[0].source.shape)
             ledger.compile_seconds = programs.seconds - spent
-            _Run(programs, validation, ledger, state).train(plan, stop_after)
+            with signals.finishing():
+                _Run(programs, validation, ledger, state, folder, signals).train(plan, stop_after)
+                saver.wait()
+            signals.saved = progress.step > 0
         if progress.finished:
-            saver.wait()
             write_mean(saver, programs.structs.params, config.average, folder)
     memory, kind = peak_memory()
     return Fitted(
@@ -115,52 +131,96 @@ class _Run:
     validation: Sequence[Batch]
     ledger: Ledger
     state: State
-    pending: list[Any] = field(default_factory=list)
+    folder: Path
+    signals: Signals
+    pending: list[tuple[Batch, Metrics]] = field(default_factory=list)
     began: float = 0.0
 
     def train(self, plan: BatchPlan, stop_after: int | None) -> None:
-        ledger, progress = self.ledger, self.ledger.progress
+        ledger, progress, signals = self.ledger, self.ledger.progress, self.signals
         if progress.finished:
             return
         batches = train_iterator(plan)
         if progress.position is not None:
             batches.set_state(progress.position)
         self.began = time.perf_counter()
-        while not progress.finished:
-            batch = next(batches)
-            step = self.programs.train(batch.source.shape)
-            self.state, metrics = step(self.state, batch)
-            self.pending.append(metrics)
+        better = ledger.validation_due and self._validate()
+        while not progress.finished and signals.asked is None:
+            self._step(next(batches))
             progress.step += 1
             if ledger.line_due:
                 self._collect()
                 ledger.report()
-            better = False
             if ledger.validation_due:
                 self._collect()
-                better = ledger.judge(self.programs.loss(self.state.params, self.validation))
-                self.began = time.perf_counter()
+                better = self._validate()
             stop = progress.step == stop_after
             if ledger.checkpoint_due or better or stop:
                 self._collect()
                 ledger.save(self.state, batches.get_state())
-                self.began = time.perf_counter()
+                self.began, better = time.perf_counter(), False
             if stop:
                 return
+        if progress.step > 0:
+            self._collect()
+            ledger.save(self.state, batches.get_state())
+
+    def _step(self, batch: Batch) -> None:
+        self.state, metrics = self.programs.train(batch.source.shape)(self.state, batch)
+        self.pending.append((batch, metrics))
+        jax.block_until_ready(self.pending[-AHEAD:][0][1].loss)
+
+    def _validate(self) -> bool:
+        """Whether the loss is the best so far; not judged at all if asked to stop meanwhile."""
+        try:
+            better = self.ledger.judge(
+                self.programs.loss(self.state.params, self.validation, between=self.signals.check)
+            )
+        except Asked:
+            better = False
+        self.began = time.perf_counter()
+        return better
 
     def _collect(self) -> None:
-        """Fetches pending metrics, which waits for the device, and adds them up."""
-        found = jax.device_get(self.pending)
-        self.pending.clear()
-        now = time.perf_counter()
-        self.ledger.add(found, now - self.began)
-        self.began = now
+        """Fetches pending metrics, which waits for the device, and adds them up.
+
+        After a batch that gave no number the device has changed nothing (`State.sound`): that batch
+        is left out, if it may be, and those after it are run now.
+        """
+        while self.pending:
+            found = jax.device_get([metrics for _, metrics in self.pending])
+            good = sum(bool(metrics.sound) for metrics in found)
+            now = time.perf_counter()
+            self.ledger.add(found[:good], now - self.began)
+            self.began = now
+            left = [batch for batch, _ in self.pending[good:]]
+            self.pending.clear()
+            if left:
+                self._leave_out(self.ledger.progress.step - len(left) + 1, left[0], found[good])
+                for batch in left[1:]:
+                    self._step(batch)
+
+    def _leave_out(self, step: int, batch: Batch, metrics: Metrics) -> None:
+        state = self.state._replace(sound=np.asarray(True))
+        kept = self.folder / BAD / str(step)
+        # As text: JSON has no word for what is not finite.
+        loss, norm = str(float(metrics.loss)), str(float(metrics.gradient_norm))
+        record = {"step": step, "loss": loss, "gradient_norm": norm}
+        tree = {"state": state, "batch": batch._asdict()}
+        checkpoint.write(kept, tree, record, origin=self.ledger.saver.origin)
+        self.ledger.leave_out(step, metrics, kept)
+        self.state = state._replace(step=np.asarray(jax.device_get(state.step) + 1, np.int32))
 
 
-def _begin(programs: Programs, saver: Checkpoints, seed: int) -> tuple[State, Progress]:
-    if not saver.steps:
+def _begin(
+    programs: Programs, config: TrainingConfig, folder: Path, seed: int, origin: Origin | None
+) -> tuple[State, Progress]:
+    every, average = config.checkpoint_every, config.average
+    found = Found(folder, programs.structs, origin, every=every, average=average)
+    step = found.newest()
+    if step is None:
         return programs.start(seed), Progress()
-    state, record = saver.load(programs.structs)
+    state, record = found.take(step)
     # A copy: the first step uses its state up, and numpy's memory is not the device's to use.
     return jax.device_put(state, may_alias=False), Progress(**record)
 

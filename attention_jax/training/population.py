@@ -20,7 +20,7 @@ from attention_jax.data.batches import Batch
 from attention_jax.functional.slices import grouping, sliced_dot
 from attention_jax.training.loss import Loss
 from attention_jax.training.optimizer import OptimizerConfig, make_optimizer
-from attention_jax.training.programs import Programs
+from attention_jax.training.programs import AHEAD, Programs
 from attention_jax.training.step import Metrics, State, eval_step, train_step
 
 
@@ -122,13 +122,18 @@ class PopulationPrograms:
         program = self._program(("train", shape), self._train, state, batch)
         return program(state, batch, self._given)
 
-    def losses(self, params: Any, batches: Sequence[Batch]) -> list[float]:
-        """Each member's nats a token, unsmoothed; summed in float64 on the host."""
+    def losses(
+        self, params: Any, batches: Sequence[Batch], *, between: Callable[[], None] | None = None
+    ) -> list[float]:
+        """Each member's nats a token, as `Programs.loss` has it."""
         sums = []
         for batch in batches:
+            if between is not None:
+                between()
             name = "evaluate", batch.source.shape
             program = self._program(name, self._evaluate, params, batch)
             sums.append(program(params, batch, self._given))
+            jax.block_until_ready(sums[-AHEAD:][0])
         by_member = zip(*map(self.unstack, sums), strict=True)
         return [
             math.fsum(float(one.nll) for one in mine) / math.fsum(float(one.tokens) for one in mine)

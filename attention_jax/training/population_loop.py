@@ -6,7 +6,6 @@ is always a step that all of them have, to go on from. What no rule keeps goes a
 
 import contextlib
 import math
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -23,8 +22,11 @@ from attention_jax.training.environment import peak_memory
 from attention_jax.training.ledger import Diverged, Ledger, Progress
 from attention_jax.training.log import PATIENCE, Log
 from attention_jax.training.loop import Fitted, write_mean
+from attention_jax.training.manifest import Damaged, Origin
 from attention_jax.training.population import PopulationPrograms
-from attention_jax.training.programs import compilations
+from attention_jax.training.programs import AHEAD, compilations
+from attention_jax.training.restore import Found, drop
+from attention_jax.training.signals import Asked, Signals
 from attention_jax.training.step import Metrics, State
 from attention_jax.training.training_config import TrainingConfig
 
@@ -36,6 +38,7 @@ class Member(NamedTuple):
     config: TrainingConfig
     plan: BatchPlan
     folder: Path
+    origin: Origin | None = None
 
 
 def fit_together(
@@ -45,6 +48,7 @@ def fit_together(
     *,
     quiet: bool = False,
     stop_after: int | None = None,
+    signals: Signals | None = None,
 ) -> list[Fitted | Diverged]:
     """Trains all members from the last step that all of them have, or from their seeds, to the end.
 
@@ -57,25 +61,39 @@ def fit_together(
       validation: batches of one shape.
       quiet: shows nothing.
       stop_after: writes checkpoints and stops at this step, as if killed right after it.
+      signals: when it was asked to stop, the last step is saved and training ends, unfinished.
 
     Returns:
       For each member what training gave, or why it could not go on.
 
     Raises:
-      ValueError: the checkpoints are another model's.
+      ValueError: the checkpoints are another run's, or all of a member are damaged.
       OSError: a checkpoint or a line could not be written.
     """
     before, spent = compilations(), programs.seconds
-    start = common_step([member.folder for member in members])
+    signals = signals or Signals()
+    found = [
+        Found(
+            member.folder,
+            programs.single.structs,
+            member.origin,
+            every=member.config.checkpoint_every,
+            average=member.config.average,
+        )
+        for member in members
+    ]
+    start = common_step(found)
     with contextlib.ExitStack() as stack:
         ledgers, states = [], []
-        for member in members:
-            ledger, state = _open(stack, programs, member, start)
+        for member, mine in zip(members, found, strict=True):
+            ledger, state = _open(stack, programs, member, mine, start)
             ledgers.append(ledger)
             states.append(state)
-        run = _Together(programs, members, validation, ledgers, programs.stack(states), quiet)
-        states.clear()
-        run.train(stop_after)
+        stacked = programs.stack(states)
+        run = _Together(programs, members, validation, ledgers, stacked, quiet, signals)
+        del states, stacked
+        with signals.finishing():
+            run.train(stop_after)
         for ledger, member in zip(ledgers, members, strict=True):
             ledger.saver.wait()
             if ledger.progress.finished:
@@ -103,15 +121,18 @@ def fit_together(
     ]
 
 
-def common_step(folders: Sequence[Path]) -> int:
-    """The last step that all runs have a checkpoint of, their best until then included; else 0."""
-    places = [folder / "checkpoints" for folder in folders]
-    steps = [set(checkpoint.finished(place)) for place in places]
-    for step in sorted(set.intersection(*steps), reverse=True):
-        records = (checkpoint.read_record(place / str(step)) for place in places)
-        bests = (record["best_step"] for record in records)
-        if all(best is None or best in mine for best, mine in zip(bests, steps, strict=True)):
+def common_step(runs: Sequence[Found]) -> int:
+    """The last step that all runs can go on from, what their results need included; else 0.
+
+    Raises:
+      Damaged: there would be one, but for damage.
+    """
+    steps = set.intersection(*(set(found.steps) for found in runs))
+    for step in sorted(steps, reverse=True):
+        if all(found.complete(step) for found in runs):
             return step
+    for damage in (found.damage for found in runs if found.damage):
+        raise Damaged(f"no step is left that all members could go on from: {damage[max(damage)]}")
     return 0
 
 
@@ -125,6 +146,7 @@ class _Together:
     ledgers: Sequence[Ledger]
     state: State
     quiet: bool
+    signals: Signals
     lost: dict[int, Diverged] = field(default_factory=dict)
     pending: list[Metrics] = field(default_factory=list)
     began: float = 0.0
@@ -151,25 +173,34 @@ class _Together:
             ledger.compile_seconds = (programs.seconds - compiled) / len(self.ledgers)
         self.held = [_common(ledger.progress) for ledger in self.ledgers]
         self.began = time.perf_counter()
-        while active := self.active:
-            batch = programs.batch({seed: next(found) for seed, found in batches.items()})
-            self.state, metrics = programs.train(self.state, batch)
-            self.pending.append(metrics)
+        one = self.ledgers[0]  # all of them are at one step and have one schedule
+        better = one.validation_due and self._validate()
+        while (active := self.active) and self.signals.asked is None:
+            self._step(programs.batch({seed: next(found) for seed, found in batches.items()}))
             for ledger in active.values():
                 ledger.progress.step += 1
-            one = next(iter(active.values()))  # all of them are at one step and have one schedule
+            one = next(iter(active.values()))
             if one.line_due:
                 self._collect()
                 self._report()
-            better, stop = False, one.progress.step == stop_after
             if one.validation_due:
                 self._collect()
                 better = self._validate()
+            stop = one.progress.step == stop_after
             if better or stop or any(ledger.checkpoint_due for ledger in active.values()):
                 self._collect()
                 self._save(active, {seed: found.get_state() for seed, found in batches.items()})
+                better = False
             if stop:
                 return
+        if active and one.progress.step > 0:
+            self._collect()
+            self._save(active, {seed: found.get_state() for seed, found in batches.items()})
+
+    def _step(self, batch: Any) -> None:
+        self.state, metrics = self.programs.train(self.state, batch)
+        self.pending.append(metrics)
+        jax.block_until_ready(self.pending[-AHEAD:][0].loss)
 
     def _collect(self) -> None:
         """Fetches pending metrics, which waits for the devices, and shares them out."""
@@ -177,10 +208,14 @@ class _Together:
         self.pending.clear()
         now, active = time.perf_counter(), self.active
         for index, ledger in active.items():
-            try:
-                ledger.add([step[index] for step in found], (now - self.began) / len(active))
-            except Diverged as error:
-                self.lost[index] = Diverged(f"{self.members[index].folder}: {error}")
+            mine = [step[index] for step in found]
+            good = sum(bool(metrics.sound) for metrics in mine)
+            ledger.add(mine[:good], (now - self.began) / len(active))
+            if good < len(mine):  # it changed nothing from then on; one alone cannot go back
+                try:
+                    ledger.leave_out(ledger.progress.step - len(mine) + good + 1, mine[good])
+                except Diverged as error:
+                    self.lost[index] = Diverged(f"{self.members[index].folder}: {error}")
         self.began = now
 
     def _report(self) -> None:
@@ -203,7 +238,12 @@ class _Together:
 
     def _validate(self) -> bool:
         """Whether a member's validation loss is its best so far."""
-        losses = self.programs.losses(self.state.params, self.validation)
+        try:
+            losses = self.programs.losses(
+                self.state.params, self.validation, between=self.signals.check
+            )
+        except Asked:
+            return False
         better = [ledger.judge(losses[index]) for index, ledger in self.active.items()]
         self.began = time.perf_counter()
         return any(better)
@@ -222,22 +262,27 @@ class _Together:
 
 
 def _open(
-    stack: contextlib.ExitStack, programs: PopulationPrograms, member: Member, start: int
+    stack: contextlib.ExitStack,
+    programs: PopulationPrograms,
+    member: Member,
+    found: Found,
+    start: int,
 ) -> tuple[Ledger, State]:
     """A member's books and state as they were after step `start`; what came later is dropped."""
     config, folder = member.config, member.folder
     folder.mkdir(parents=True, exist_ok=True)
-    _drop(folder, [step for step in checkpoint.finished(folder / "checkpoints") if step > start])
-    keep, every = config.keep, config.checkpoint_every
-    saver = stack.enter_context(Checkpoints(folder / "checkpoints", keep=keep, every=every))
     if start:
-        state, record = saver.load(programs.single.structs, start)
+        state, record = found.take(start)
         progress = Progress(**record)
     else:
+        drop(folder, found.steps)
         state, progress = programs.single.start(member.seed), Progress()
+    places = {"keep": config.keep, "every": config.checkpoint_every, "origin": member.origin}
+    saver = stack.enter_context(Checkpoints(folder / "checkpoints", **places))
     metrics, steps = folder / "metrics.jsonl", config.steps
     log = stack.enter_context(Log(metrics, step=start, steps=steps, quiet=True))
-    return Ledger(config, saver, log, progress), jax.device_get(state)
+    ledger = Ledger(config, saver, log, progress, saved=start or None)
+    return ledger, jax.device_get(state)
 
 
 def _common(progress: Progress) -> set[int]:
@@ -250,11 +295,4 @@ def _drop_unruled(member: Member, best: int | None) -> None:
     steps = checkpoint.finished(member.folder / "checkpoints")
     regular = [step for step in steps if step % member.config.checkpoint_every == 0]
     kept = {*regular[-member.config.keep :], *steps[-1:], best}
-    _drop(member.folder, [step for step in steps if step not in kept])
-
-
-def _drop(folder: Path, steps: Sequence[int]) -> None:
-    for step in steps:
-        aside = folder / f"dropped-{step}"  # at once: half a checkpoint would be a damaged one
-        (folder / "checkpoints" / str(step)).rename(aside)
-        shutil.rmtree(aside)
+    drop(member.folder, [step for step in steps if step not in kept])

@@ -1,5 +1,7 @@
 """A corpus and its tokenizer, ready for many runs."""
 
+import functools
+import hashlib
 from dataclasses import dataclass, field
 
 from attention_jax.data import (
@@ -41,17 +43,30 @@ class Prepared:
     def plan(self, seed: int) -> BatchPlan:
         """All training batches, in the order of the seed."""
         tokens, shapes = self.data.batch_tokens, self.data.shapes
-        return BatchPlan(self.examples("train"), tokens=tokens, shapes=shapes, seed=seed)
+        return BatchPlan(
+            self.examples("train"),
+            tokens=tokens,
+            shapes=shapes,
+            seed=seed,
+            vocabulary=self.tokenizer.size,
+        )
 
     def held_out(self) -> dict[str, list[Batch]]:
         """Batches of validation and all test splits, all of one shape, so of one program."""
         names = [name for name in self.corpus.splits if name != "train"]
-        tokens = self.data.batch_tokens
-        every = [eval_batches(self.examples(name), tokens=tokens) for name in names]
+        sizes = {"tokens": self.data.batch_tokens, "vocabulary": self.tokenizer.size}
+        every = [eval_batches(self.examples(name), **sizes) for name in names]
         length = max(batches[0].source.shape[1] for batches in every)
-        return {
-            name: eval_batches(self.examples(name), tokens=tokens, length=length) for name in names
-        }
+        return {name: eval_batches(self.examples(name), length=length, **sizes) for name in names}
+
+    def digest(self) -> str:
+        """SHA-256 of the training and validation tokens, in hex: what a run was trained on."""
+        return self._digest
+
+    @functools.cached_property
+    def _digest(self) -> str:
+        parts = (self.examples(split).digest() for split in ("train", "validation"))
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
 def prepare(data: DataConfig, tokenizer: Tokenizer | None = None) -> Prepared:

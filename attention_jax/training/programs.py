@@ -23,6 +23,9 @@ from attention_jax.training.step import (
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
+AHEAD = 3
+"""steps that the device may have before it; as many must end before a run that is asked to stops"""
+
 
 class Programs:
     """Everything that training compiles, for one model and optimizer; runs of many seeds share it.
@@ -89,9 +92,22 @@ class Programs:
             self.train(shape)
         self.evaluate(held_out)
 
-    def loss(self, params: Any, batches: Sequence[Batch]) -> float:
-        """Negative log-likelihood in nats a token, unsmoothed; summed in float64 on the host."""
-        sums = [self.evaluate(batch.source.shape)(params, batch) for batch in batches]
+    def loss(
+        self, params: Any, batches: Sequence[Batch], *, between: Callable[[], None] | None = None
+    ) -> float:
+        """Negative log-likelihood in nats a token, unsmoothed; summed in float64 on the host.
+
+        Args:
+          params: of the model.
+          batches: held-out ones.
+          between: called before each batch; what it raises ends this.
+        """
+        sums = []
+        for batch in batches:
+            if between is not None:
+                between()
+            sums.append(self.evaluate(batch.source.shape)(params, batch))
+            jax.block_until_ready(sums[-AHEAD:][0])
         found = jax.device_get(sums)
         return math.fsum(float(s.nll) for s in found) / math.fsum(float(s.tokens) for s in found)
 

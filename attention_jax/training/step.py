@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from attention_jax.data.batches import Batch
 from attention_jax.training.loss import Loss, smoothed_cross_entropy
@@ -25,6 +25,9 @@ class State(NamedTuple):
     """steps done"""
     rng: Array
     """key data of the run's random stream; step n uses the stream folded with n"""
+    sound: Bool[Array, ""]
+    """False from a batch on whose loss or gradient is not finite: the state stays as it was before
+    that batch until the host has looked"""
 
 
 class Metrics(NamedTuple):
@@ -34,6 +37,8 @@ class Metrics(NamedTuple):
     nll: Float[Array, ""]
     tokens: Float[Array, ""]
     gradient_norm: Float[Array, ""]
+    sound: Bool[Array, ""]
+    """whether this batch and all before it changed the state; see `State.sound`"""
 
 
 def split(model: nnx.Module) -> tuple[nnx.GraphDef, Params]:
@@ -56,7 +61,8 @@ def initial_state(
     """
     _, params = split(make_model(nnx.Rngs(jax.random.key(seed, impl="threefry2x32"))))
     stream = jax.random.key_data(jax.random.key(seed, impl=rng))
-    return State(params, optimizer.init(params), jnp.zeros((), jnp.int32), stream)
+    moments, sound = optimizer.init(params), jnp.ones((), jnp.bool)
+    return State(params, moments, jnp.zeros((), jnp.int32), stream, sound)
 
 
 def make_train_step(
@@ -68,7 +74,8 @@ def make_train_step(
 ) -> Callable[[State, Batch], tuple[State, Metrics]]:
     """The jitted step (state, batch) -> (state, metrics); the state that goes in is used up.
 
-    A batch of padding only has loss 0 and changes nothing but the optimizer's moments.
+    A batch of padding only has loss 0 and changes nothing but the optimizer's moments. One whose
+    loss or gradient is not finite changes nothing but `sound`, and so do all after it.
     """
     return jax.jit(train_step(graph, optimizer, smoothing=smoothing, rng=rng), donate_argnums=0)
 
@@ -86,35 +93,60 @@ def train_step(
     *,
     smoothing: float,
     rng: str,
+    guarded: bool = True,
 ) -> Callable[..., tuple[State, Metrics]]:
     """The step as it is, (state, batch, *, rate, **call) -> (state, metrics), to be transformed.
 
-    `rate` multiplies the learning rate, None leaves it; `call` goes into the model's call.
+    `rate` multiplies the learning rate, None leaves it; `call` goes into the model's call. What is
+    not `guarded` lets what is not finite into the state: to measure what the guard costs.
     """
+    gradient_of = jax.value_and_grad(mean_loss(graph, smoothing=smoothing), has_aux=True)
 
     def step(
         state: State, batch: Batch, *, rate: Float[Array, ""] | None = None, **call: Any
     ) -> tuple[State, Metrics]:
-        def mean_loss(params, key):
-            model = nnx.merge(graph, params)
-            logits = model(batch.source, batch.target_in, rng=key, **call)
-            sums = smoothed_cross_entropy(
-                logits, batch.target_out, batch.weights, smoothing=smoothing
-            )
-            return sums.loss / jnp.maximum(sums.tokens, 1), sums
-
-        key = jax.random.fold_in(jax.random.wrap_key_data(state.rng, impl=rng), state.step)
-        (loss, sums), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params, key)
+        key = dropout_key(state, rng)
+        (loss, sums), gradient = gradient_of(state.params, batch, key, **call)
         updates, moments = optimizer.update(gradient, state.optimizer, state.params)
         if rate is not None:
             updates = jax.tree.map(lambda update: update * rate.astype(update.dtype), updates)
-        params = optax.apply_updates(state.params, updates)
-        metrics = Metrics(
-            loss, sums.nll / jnp.maximum(sums.tokens, 1), sums.tokens, optax.tree.norm(gradient)
-        )
-        return State(params, moments, state.step + 1, state.rng), metrics
+        params, norm = optax.apply_updates(state.params, updates), optax.tree.norm(gradient)
+        sound = state.sound & jnp.isfinite(loss) & jnp.isfinite(norm)
+        nll = sums.nll / jnp.maximum(sums.tokens, 1)
+        metrics = Metrics(loss, nll, sums.tokens, norm, sound)
+        after = State(params, moments, state.step + 1, state.rng, sound)
+        if guarded:
+            # A choice, not a branch: under vmap each member has its own, and a sound step is the
+            # same arithmetic with or without it.
+            before = state._replace(sound=sound)
+            after = jax.tree.map(lambda new, old: jnp.where(sound, new, old), after, before)
+        return after, metrics
 
     return step
+
+
+def mean_loss(
+    graph: nnx.GraphDef, *, smoothing: float
+) -> Callable[..., tuple[Float[Array, ""], Loss]]:
+    """What training lowers, (params, batch, key, **call) -> (mean over tokens, sums).
+
+    `key` is of dropout, None for none of it; `call` goes into the model's call.
+    """
+
+    def loss(
+        params: Params, batch: Batch, key: Array | None, **call: Any
+    ) -> tuple[Float[Array, ""], Loss]:
+        model = nnx.merge(graph, params)
+        logits = model(batch.source, batch.target_in, rng=key, **call)
+        sums = smoothed_cross_entropy(logits, batch.target_out, batch.weights, smoothing=smoothing)
+        return sums.loss / jnp.maximum(sums.tokens, 1), sums
+
+    return loss
+
+
+def dropout_key(state: State, rng: str) -> Array:
+    """The random stream of the state's next step; `rng` names its generator."""
+    return jax.random.fold_in(jax.random.wrap_key_data(state.rng, impl=rng), state.step)
 
 
 def eval_step(graph: nnx.GraphDef, *, smoothing: float) -> Callable[..., Loss]:

@@ -1,9 +1,11 @@
 """How a run trains, and what it keeps, as one frozen config."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
 from attention_jax.training.optimizer import OptimizerConfig
+from attention_jax.training.signals import GRACE
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,10 @@ class TrainingConfig:
     """how many of the last checkpoints the mean is of"""
     patience: int | None = None
     """validations without a better loss before training stops early; None: never"""
+    skip_limit: int = 0
+    """batches without a finite loss and gradient that are left out before the run stops"""
+    grace: float = GRACE
+    """seconds that a run may take to finish its step and save it when it is asked to stop"""
     rng: Literal["rbg", "threefry2x32"] = "rbg"
     """generator of dropout: the fastest, or the one that is the same on every device"""
 
@@ -45,5 +51,9 @@ class TrainingConfig:
             raise ValueError(f"smoothing is {self.smoothing}; it must be in [0, 1)")
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience is {self.patience}; at least 1, or None, would fit")
+        if self.skip_limit < 0:
+            raise ValueError(f"skip_limit is {self.skip_limit}; 0 or more would fit")
+        if not 0 < self.grace < math.inf:
+            raise ValueError(f"grace is {self.grace}; a number of seconds above 0 would fit")
         if self.rng not in ("rbg", "threefry2x32"):
             raise ValueError(f"rng is {self.rng!r}; rbg or threefry2x32 would fit")

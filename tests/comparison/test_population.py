@@ -14,6 +14,7 @@ from attention_jax.training import checkpoint
 from attention_jax.training.ledger import Diverged
 from attention_jax.training.loop import fit
 from attention_jax.training.population_loop import common_step
+from attention_jax.training.restore import Found
 from tests.tiny_run import tiny, write_corpus
 
 STEPS = 20
@@ -130,14 +131,22 @@ def test_members_differ(together):
     assert len({round(loss, 3) for loss in ends}) == len(ends)
 
 
-def test_killed_it_goes_on_from_the_last_step_that_all_have(together, alone, tmp_path):
+def common(population, folders):
+    structs = population.programs.single.structs
+    return common_step([Found(folder, structs) for folder in folders])
+
+
+def test_killed_it_goes_on_from_the_last_sound_step_of_all(together, alone, tmp_path, capfd):
     population, folders = together[0], [tmp_path / name for name in NAMES]
     stopped = population.fit(folders, quiet=True, stop_after=14)
     assert [(found.step, found.finished) for found in stopped] == [(14, False)] * 4
     shutil.rmtree(folders[2] / "checkpoints" / "14")  # as if killed before this one was written
-    assert common_step(folders) == 12
+    assert common(population, folders) == 12
+    spoilt = next((folders[1] / "checkpoints" / "12" / "manifest").glob("*.json"))
+    spoilt.write_text(spoilt.read_text("utf-8").replace("1", "2", 1), "utf-8")
     fitted = population.fit(folders, quiet=True)
     assert all(found.finished for found in fitted)
+    assert "going on from step 8" in capfd.readouterr().err
     for name in NAMES:
         same_run(tmp_path / name, alone[0] / name, population.programs.single.structs)
 
@@ -151,7 +160,7 @@ def test_a_member_goes_on_alone(together, alone, members, prepared, tmp_path):
     fit(programs, one.training, plan, validation, place, seed=one.seed, quiet=True)
     same_run(place, alone[0] / one.name, population.programs.single.structs)
     # It is finished, and what it had in common with the others has gone; they have their own.
-    assert (common_step(folders), common_step(folders[:3])) == (0, 7)
+    assert (common(population, folders), common(population, folders[:3])) == (0, 7)
 
 
 def test_a_member_whose_loss_is_no_number_leaves_the_others_alone(

@@ -1,7 +1,9 @@
 """Batches: every pair once an epoch, few shapes, an order that the seed decides, exact resuming."""
 
 import concurrent.futures
+import hashlib
 import itertools
+import struct
 
 import numpy as np
 import pytest
@@ -198,3 +200,43 @@ def test_encode_pairs_drops_the_too_long_and_says_so():
         encode_pairs(pairs, tokenizer, max_length=1)
     with pytest.raises(DataError, match="none of 0 pairs"):
         encode_pairs([], tokenizer, max_length=4)
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+@pytest.mark.parametrize("token", [-1, 200, 2**40])
+@pytest.mark.parametrize("make", [BatchPlan, eval_batches])
+def test_a_token_outside_the_vocabulary_is_refused(make, token, side):
+    examples = made(20)
+    examples = Examples(examples.sources, examples.targets, 30, kept=10 + np.arange(20))
+    make(examples, tokens=64, vocabulary=120)  # the largest is 119
+    ids = getattr(examples, f"{side}s")
+    ids[6] = np.array([3, 4, token])
+    said = f"pair 17 has the {side} token {token:,}, and the vocabulary has 120 tokens, 0 to 119"
+    with pytest.raises(DataError, match=said):
+        make(examples, tokens=64, vocabulary=120)
+
+
+def test_a_negative_token_is_never_right():
+    examples = made(20)
+    examples.targets[19][-1] = -1
+    with pytest.raises(DataError, match="pair 20 has the target token -1"):
+        BatchPlan(examples, tokens=64)
+
+
+def test_a_digest_of_examples_knows_every_token_and_where_a_sentence_ends():
+    def digest(sources, targets):
+        sides = [[np.array(ids, np.int32) for ids in side] for side in (sources, targets)]
+        return Examples(*sides, max_length=9, kept=np.arange(2)).digest()
+
+    first = digest([[3, 4], [5]], [[6], [7, 8]])
+    # Of each side: how many pairs, their lengths, all tokens.
+    written = struct.pack("<3q3i", 2, 2, 1, 3, 4, 5) + struct.pack("<3q3i", 2, 1, 2, 6, 7, 8)
+    assert first == hashlib.sha256(written).hexdigest()
+    others = [
+        digest([[3, 4], [9]], [[6], [7, 8]]),
+        digest([[3], [4, 5]], [[6], [7, 8]]),
+        digest([[6], [7, 8]], [[3, 4], [5]]),
+        digest([[5], [3, 4]], [[7, 8], [6]]),
+        digest([[3, 4], [5, 6]], [[], [7, 8]]),
+    ]
+    assert len({first, *others}) == 6

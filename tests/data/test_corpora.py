@@ -36,6 +36,9 @@ def refused(**fields) -> str:
         ({"max_length": 1}, "max_length must be at least 2, not 1"),
         ({"shapes": 0}, "shapes must be at least 1, not 0"),
         ({"batch_tokens": 63}, "at least max_length, 64, .* it is 63"),
+        ({"bad_lines": "fix"}, "bad_lines is 'fix'; refuse or skip would fit"),
+        ({"bad_limit": 1.5}, "bad_limit is a share from 0 to 1, not 1.5"),
+        ({"bad_limit": float("nan")}, "bad_limit is a share from 0 to 1, not nan"),
         ({"limit": 0}, "limit must be at least 1, or None for all; it is 0"),
     ],
 )

@@ -213,3 +213,9 @@ def test_the_phrasebook_runs_both_ways(phrasebook):
     assert (one.source, one.target) == (other.target, other.source)
     assert {(b, a) for a, b in one.alignment} == set(other.alignment)
     assert "not 'en' and 'fr'" in refused(target="fr", cache=folder)
+
+
+def test_a_text_of_a_set_that_is_not_utf_8_is_shown():
+    row = {"en": [b"fine"], "es": [b"caf\xe9\n"]}
+    with pytest.raises(DataError, match=r"at byte 4: caf\\xe9\\n$"):
+        prepared._pair(row, "en", "es", "made")

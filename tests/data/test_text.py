@@ -3,18 +3,15 @@
 import gzip
 import os
 import random
-import time
-import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from attention_jax.data.lines import DataError
+from attention_jax.data.pair import Pair
 from attention_jax.data.text import (
-    DataError,
-    Pair,
     normalised,
     read_folder,
-    read_lines,
     read_sides,
     read_tsv,
     split_pairs,
@@ -43,66 +40,12 @@ def refused(call, *arguments) -> str:
     return message
 
 
-@pytest.mark.parametrize("name", ["a.en", "a.en.gz"])
-def test_lines_lose_their_ends_and_nothing_else(tmp_path, name):
-    kept = ["a\u2028b", "c\x0bd\x0ce\x1cf\x85g\u2029", " two  spaces ", "", "mid\rway", "末尾 😀"]
-    data = "\ufeff" + "\r\n".join(kept[:3]) + "\r\n" + "\n".join(kept[3:])
-    assert list(read_lines(write(tmp_path / name, data))) == kept
-
-
 def test_exotic_separators_do_not_misalign_sides(tmp_path):
     source = write(tmp_path / "train.en", "one\u2028still one\ntwo\x0c\nthree\n")
     target = write(tmp_path / "train.de", "eins\nzwei\ndrei\n")
     pairs, notes = read_sides(source, target)
     assert [pair.target for pair in pairs] == ["eins", "zwei", "drei"]
     assert pairs[0].source == "one\u2028still one" and notes == []
-
-
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        (b"fine\nb\xe9d\n", ["line 2", "byte 2", "0xe9", "latin1"]),
-        (b"fine\nfine\nn\0l\n", ["line 3", "NUL", "byte 2"]),
-        (b"fine\n\xed\xa0\x80\n", ["line 2", "byte 1", "lone surrogate"]),
-        ("utf-16\n".encode("utf-16"), ["line 1", "UTF-16"]),
-        (b"\xff\xfe\xe4\x4e\n", ["line 1", "UTF-16"]),
-        (gzip.compress(b"text\n"), ["line 1", "add .gz"]),
-        (b"\x1f\x8b\x08\x08text\n", ["line 1", "add .gz"]),
-    ],
-)
-def test_bad_bytes_are_placed(tmp_path, data, said):
-    path = write(tmp_path / "train.en", data)
-    message = refused(list, read_lines(path))
-    assert all(part in message for part in [str(path), *said]), message
-
-
-@pytest.mark.parametrize("name", ["train.en", "train.en.gz"])
-def test_an_endless_line_is_refused_quickly_and_lightly(tmp_path, name):
-    path = write(tmp_path / name, b"first\n" + b"x" * 10_000_000 + b"\nlast\n")
-    started = time.perf_counter()
-    tracemalloc.start()
-    message = refused(list, read_lines(path))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert "line 2: 10,000,001 bytes" in message and "1,048,576" in message
-    assert peak < 6 << 20 and time.perf_counter() - started < 5
-
-
-def test_a_line_of_exactly_the_limit_fits(tmp_path):
-    assert len(next(read_lines(write(tmp_path / "a", b"x" * (1 << 20))))) == 1 << 20
-
-
-@pytest.mark.parametrize("harm", ["cut", "flipped", "no gzip"])
-def test_damaged_gzip(tmp_path, harm):
-    rng = random.Random(0)
-    text = "".join(f"{rng.random()}\n" for _ in range(5_000)).encode()
-    whole = bytearray(gzip.compress(text))
-    if harm == "flipped":
-        whole[len(whole) // 2] ^= 255
-    path = tmp_path / "train.en.gz"
-    path.write_bytes({"cut": whole[:-100], "no gzip": text}.get(harm, whole))
-    message = refused(list, read_lines(path))
-    assert str(path) in message and ("damaged gzip" in message or "UTF-8" in message)
 
 
 def test_unequal_sides_name_both_counts(tmp_path):

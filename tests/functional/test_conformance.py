@@ -24,13 +24,18 @@ def each(rows, nth=1, in_blocks=7):
     """A test for every row; the default suite has one in `nth`, of other backends `in_blocks`.
 
     Odd numbers, because masks alternate. The mechanisms are the same on every backend, and loops
-    over blocks cost far more time here than the reference.
+    over blocks cost far more time here than the reference. Of the others a third is slow, and the
+    rest only in the exhaustive suite.
     """
     parameters, met = [], Counter()
     for row in rows:
-        late = met[row.backend] % (nth if row.backend == "reference" else in_blocks)
+        every = nth if row.backend == "reference" else in_blocks
+        time, late = divmod(met[row.backend], every)
         met[row.backend] += 1
-        parameters.append(pytest.param(row, id=str(row), marks=[pytest.mark.slow] if late else []))
+        marks = [pytest.mark.slow] if late else []
+        if late % 3 != time % 3:
+            marks.append(pytest.mark.exhaustive)
+        parameters.append(pytest.param(row, id=str(row), marks=marks))
     return pytest.mark.parametrize("row", parameters)
 
 
@@ -97,7 +102,7 @@ def test_equals_the_oracle(row):
 
 
 @pytest.mark.slow  # the default suite draws sizes, in `test_shapes.py`
-@each(ROWS)
+@each(ROWS, 3, in_blocks=3)
 @pytest.mark.parametrize("shape", list(SHAPES)[1:])
 def test_equals_the_oracle_at_other_sizes(row, shape):
     check_against_the_oracle(example(row, SHAPES[shape]))

@@ -66,6 +66,6 @@ def test_any_row_at_any_sizes(row, sizes):
 
 @pytest.mark.slow
 @given(row=rows, sizes=sizes())
-@settings(max_examples=600)
+@settings(max_examples=200)
 def test_many_rows_at_many_sizes(row, sizes):
     check(row, sizes)

@@ -99,7 +99,7 @@ def test_a_full_disk_is_one_clear_error_and_the_last_good_one_stays(tmp_path, mo
         saver.save(1, state(1), {}, best=None)
         saver.wait()
         with monkeypatch.context() as patch:
-            patch.setattr(saver._orbax, "save_async", fails)
+            patch.setattr(saver._orbax, "save_checkpointables_async", fails)
             with pytest.raises(OSError, match="the disk is full.*last good one is kept") as caught:
                 saver.save(2, state(2), {}, best=None)
         assert caught.value.errno == errno.ENOSPC

@@ -5,8 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
+from attention_jax.data.batches import Batch
+from attention_jax.models.transformer import Transformer, TransformerConfig
 from attention_jax.training.loss import smoothed_cross_entropy
+from attention_jax.training.step import initial_state, make_train_step, split
 
 DRAW = np.random.default_rng(0)
 LOGITS = DRAW.normal(size=(2, 3, 7)).astype(np.float32)
@@ -34,13 +38,33 @@ def test_gradient_is_softmax_minus_labels():
     np.testing.assert_allclose(jax.grad(total)(LOGITS), wanted, atol=1e-6)
 
 
-def test_padding_only_is_zero_with_zero_gradient():
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
+def test_padding_only_is_zero_with_zero_gradient(dtype):
     def total(logits):
-        return smoothed_cross_entropy(logits, LABELS, np.zeros_like(WEIGHTS)).loss
+        return smoothed_cross_entropy(logits, LABELS, np.zeros_like(WEIGHTS), smoothing=0.1).loss
 
-    value, gradient = jax.value_and_grad(total)(LOGITS)
+    value, gradient = jax.value_and_grad(total)(jnp.asarray(LOGITS, dtype))
     assert value == 0
     assert (gradient == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, pytest.param(jnp.bfloat16, marks=pytest.mark.slow)])
+def test_a_half_precision_step_on_padding_only_changes_nothing(dtype):
+    config = TransformerConfig(
+        vocabulary=11, width=8, encoder_layers=1, decoder_layers=1, heads=2, feed_forward=8
+    )
+    optimizer = optax.sgd(1.0)
+
+    def start():
+        state = initial_state(lambda rngs: Transformer(config, rngs=rngs), optimizer, 0)
+        return state._replace(params=jax.tree.map(lambda x: x.astype(dtype), state.params))
+
+    graph, _ = split(nnx.eval_shape(lambda: Transformer(config, rngs=nnx.Rngs(0))))
+    empty = np.zeros((2, 3), np.int32)
+    batch = Batch(empty, empty, empty, np.zeros((2, 3), np.float32))
+    state, metrics = make_train_step(graph, optimizer, smoothing=0.1)(start(), batch)
+    assert metrics.loss == metrics.nll == metrics.tokens == metrics.gradient_norm == 0
+    jax.tree.map(np.testing.assert_array_equal, state.params, start().params)
 
 
 def test_what_padding_holds_changes_nothing():

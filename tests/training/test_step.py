@@ -1,6 +1,7 @@
 """One step of training: what it changes, and that it learns."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -8,11 +9,14 @@ from flax import nnx
 
 from attention_jax.data.batches import Batch
 from attention_jax.models.transformer import Transformer, TransformerConfig
+from attention_jax.training.checkpoint import digest
+from attention_jax.training.optimizer import OptimizerConfig, make_optimizer
 from attention_jax.training.step import (
     initial_state,
     make_eval_step,
     make_train_step,
     split,
+    train_step,
 )
 
 CONFIG = TransformerConfig(
@@ -85,3 +89,69 @@ def test_a_batch_of_padding_has_no_loss_and_no_nan(programs):
     state, metrics = train(start(0), empty)
     assert metrics.loss == metrics.tokens == metrics.gradient_norm == 0
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
+
+
+class Root(nnx.Module):
+    """Its logits hold a square root, of 0 where the source holds a 3: finite, but with no slope."""
+
+    def __init__(self, rngs):
+        self.table = nnx.Param(jax.random.normal(rngs.params(), (11, 11)))
+        self.factor = nnx.Param(jnp.ones(()))
+
+    def __call__(self, source, target_in, *, rng=None):
+        return self.table[target_in] + jnp.sqrt(self.factor[...] * (source.min() - 3))
+
+
+def without_threes():
+    batch = copying()
+    return batch._replace(source=np.maximum(batch.source, 4))
+
+
+def spoiled(batch):
+    weights = batch.weights.copy()
+    weights[3, 2] = np.nan
+    return batch._replace(weights=weights)
+
+
+@pytest.mark.parametrize("config", [{}, {"clip": None, "weight_decay": 0.1}, {"accumulate": 2}])
+@pytest.mark.parametrize(
+    ("bad", "culprits"),
+    [(spoiled(without_threes()), {"loss", "gradient_norm"}), (copying(), {"gradient_norm"})],
+    ids=["loss", "gradient"],
+)
+def test_what_is_not_finite_changes_no_bit(bad, culprits, config):
+    optimizer = make_optimizer(OptimizerConfig(peak=0.01, warmup=2, **config), 10)
+    graph, _ = split(nnx.eval_shape(lambda: Root(nnx.Rngs(0))))
+    train = jax.jit(train_step(graph, optimizer, smoothing=0.1, rng="rbg"))
+    good = without_threes()
+    state, metrics = train(initial_state(Root, optimizer, 5), good)
+    assert metrics.sound and state.sound
+    before = state
+    state, metrics = train(state, bad)
+    found = {name for name in ("loss", "gradient_norm") if not np.isfinite(getattr(metrics, name))}
+    assert found == culprits
+    assert not metrics.sound and not state.sound
+    state, metrics = train(state, good)  # the host has not looked yet
+    assert np.isfinite(metrics.loss) and not metrics.sound
+    assert digest(state[:4]) == digest(before[:4])
+    # It has, and leaves the batch out: as if the next one had come in its place.
+    going_on = {"sound": jnp.ones((), bool), "step": before.step + 1}
+    after, metrics = train(state._replace(**going_on), good)
+    wanted, _ = train(before._replace(**going_on), good)
+    assert metrics.sound and digest(after) == digest(wanted) != digest(before)
+
+
+def test_only_the_guard_keeps_it_out(programs):
+    start, guarded, _ = programs
+    graph, _ = split(nnx.eval_shape(lambda: make_model(nnx.Rngs(0))))
+    bare = jax.jit(train_step(graph, OPTIMIZER, smoothing=0.1, rng="rbg", guarded=False))
+    found = []
+    for step in (guarded, bare):
+        state = start(5)
+        for _ in range(4):
+            state, _ = step(state, copying())
+        found.append((digest(state), step(state, spoiled(copying()))[0].params))
+    (one, kept), (other, lost) = found
+    assert one == other  # a guarded step that is sound gives the bits of a bare one
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(kept))
+    assert not any(np.isfinite(leaf).all() for leaf in jax.tree.leaves(lost))
