@@ -221,7 +221,7 @@ def read_config(folder: str | Path) -> Experiment:
         raise ValueError(f"{folder} holds no run: there is no config.json in it")
     try:
         return configs.from_json(Experiment, json.loads(path.read_text("utf-8")))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
@@ -239,7 +239,7 @@ def read_result(folder: str | Path) -> dict[str, Any]:
         )
     try:
         return json.loads(path.read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} is damaged: {error}; delete it, and the same command makes it again"
         ) from error

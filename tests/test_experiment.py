@@ -164,6 +164,15 @@ def test_folders_that_are_no_run_are_refused(one, tmp_path):
         resume(tmp_path)
 
 
+def test_files_that_would_break_the_reader_are_refused(one, tmp_path):
+    (tmp_path / "config.json").write_text("[" * 200_000)
+    with pytest.raises(ValueError, match="config.json: .*recursion"):
+        resume(tmp_path)
+    nobody = replace(one.data, corpus="~nosuchuser/x")
+    with pytest.raises(ValueError, match="nosuchuser"):
+        prepare(nobody)
+
+
 def test_a_run_without_checkpoints_cannot_be_used(one, prepared, finished, tmp_path):
     shutil.copy(finished[0] / "config.json", tmp_path / "config.json")
     with pytest.raises(ValueError, match="no tokenizer.json: its training has not begun"):

@@ -25,6 +25,7 @@ from attention_jax.comparison.reporter import Reporter
 from attention_jax.comparison.workers import Workers
 from attention_jax.experiment import Experiment, prepare
 from attention_jax.options import answered
+from attention_jax.paths import plain_name
 from attention_jax.training.signals import Signals
 
 __all__ = ["SMALL", "Size", "main", "run_all"]
@@ -100,8 +101,11 @@ def run_all(
       title: heading of the report.
       sentence: whose attention maps are shown; None takes a short one of the test split.
       command: what to type to get the report again.
+
+    Raises:
+      ValueError: a name leads out of `out`, or a run failed; the message has the reason.
     """
-    places = {out / "runs" / one.name: one for one in experiments}
+    places = {out / "runs" / plain_name(one.name, "a run's name"): one for one in experiments}
     reporter = Reporter(
         out / "report", experiments, title=title, sentence=sentence, command=command
     )

@@ -1,11 +1,13 @@
 """What reports call the variants of a comparison: by what tells their configs apart."""
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attention_jax import configs
 from attention_jax.experiment import Experiment
+from attention_jax.paths import LONGEST
 
 Config = Mapping[str, Any]
 """all fields of an experiment, by dotted name, in their order"""
@@ -43,6 +45,26 @@ def label(config: Config, told: Sequence[str]) -> str:
         rest = [name for name in told if name not in ("model.heads", "model.head_size")]
         return ", ".join([heads, *(_say(name, config, told) for name in rest)])
     return ", ".join(_say(name, config, told) for name in told)
+
+
+def folder_names(labels: Sequence[str]) -> list[str]:
+    """What the folder of each label's runs may be called, whatever the label says.
+
+    Letters, digits and . + - _, so that none leads elsewhere; no longer than a seed and a suffix
+    leave room for; different for different labels, even where capitals do not count.
+    """
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for label in dict.fromkeys(labels):
+        safe = re.sub(r"[^\w.+-]+", "-", label).lstrip(".-").encode()[: LONGEST - 40]
+        base = safe.decode(errors="ignore").rstrip(".") or "variant"
+        name, count = base, 1
+        while name.casefold() in taken:
+            count += 1
+            name = f"{base}-{count}"
+        found[label] = name
+        taken.add(name.casefold())
+    return [found[label] for label in labels]
 
 
 def confounds(experiments: Sequence[Experiment]) -> list[str]:

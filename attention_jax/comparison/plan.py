@@ -1,12 +1,11 @@
 """What a comparison's command line asks for: variants of a base experiment, several seeds each."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from attention_jax.comparison.labels import labels
+from attention_jax.comparison.labels import folder_names, labels
 from attention_jax.comparison.workers import default_workers
 from attention_jax.data import DataConfig
 from attention_jax.decoding import DecodingConfig
@@ -101,7 +100,7 @@ def planned(
         raise ValueError(f"{option} is empty; {' '.join(map(str, size.values))} would fit")
     text = (given.data.corpus, given.data.source) == (base.data.corpus, base.data.source)
     variants = build(given, values)
-    names = [re.sub(r"[^\w.+-]+", "-", label) for label in labels(variants)]
+    names = folder_names(labels(variants))
     experiments = [
         replace(variant, name=f"{name}-s{seed}", seed=seed)
         for seed in _seeds(rest["seeds"])

@@ -111,7 +111,15 @@ class DataConfig:
     def folder(self) -> Path:
         """Where made or downloaded sets are kept."""
         chosen = self.cache or os.environ.get("ATTENTION_JAX_CACHE") or "~/.cache/attention_jax"
-        return Path(chosen).expanduser()
+        return _at_home(Path(chosen))
+
+
+def _at_home(path: Path) -> Path:
+    """The path with a home folder for ~."""
+    try:
+        return path.expanduser()
+    except RuntimeError:  # nobody's home: a folder may well be called so
+        return path
 
 
 def load_corpus(config: DataConfig) -> Corpus:
@@ -127,7 +135,7 @@ def load_corpus(config: DataConfig) -> Corpus:
     from attention_jax.data import prepared
 
     name, source, target = config.corpus, config.source, config.target
-    path = Path(name).expanduser()
+    path = _at_home(Path(name))
     quarantine = Quarantine(config.bad_lines)
     if config.reverse and not path.is_file():
         raise DataError(

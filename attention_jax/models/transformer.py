@@ -173,6 +173,8 @@ class Transformer(nnx.Module):
 
     def _encode(self, source, streams: list, one: Pass):
         x = self._embed(self.source_embedding, source, streams.pop())
+        # Nobody reads padding, but the backward pass multiplies what it holds by zero.
+        x = jnp.where((source != 0)[..., None], x, 0)
         mask = Lengths(_lengths(source))
         for layer in self.encoder:
             x = layer(x, mask, [streams.pop(), streams.pop()], one)

@@ -43,4 +43,4 @@ def step_of(folder: Path, which: Which) -> int:
     if which != "best":
         return last
     best = checkpoint.read_record(folder / "checkpoints" / str(last))["best_step"]
-    return last if best is None else best
+    return last if best is None else int(best)  # a number: the record is no place for a path

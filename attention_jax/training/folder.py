@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from attention_jax import configs
+from attention_jax.paths import check_links
 from attention_jax.training.log import replace_file
 
 
@@ -28,11 +29,12 @@ def claimed(
       theirs: reads that of the folder, if it has a config.json.
 
     Raises:
-      ValueError: the folder is another's, or in use.
+      ValueError: the folder is another's, or in use, or a link in it leads out of it.
       OSError: it cannot be written.
     """
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
+    check_links(folder)
     path = folder / "config.json"
     fresh = not path.exists()
     if not fresh:

@@ -37,6 +37,18 @@ class Progress:
     # Sums since the last line of metrics.
     window: dict[str, float] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> "Progress":
+        """What a checkpoint's record says.
+
+        Raises:
+          ValueError: it is not that of a run.
+        """
+        try:
+            return cls(**record)
+        except TypeError as error:
+            raise ValueError(f"the record of a checkpoint is not that of a run: {error}") from None
+
 
 @dataclass
 class Ledger:

@@ -222,7 +222,7 @@ def _begin(
         return programs.start(seed), Progress()
     state, record = found.take(step)
     # A copy: the first step uses its state up, and numpy's memory is not the device's to use.
-    return jax.device_put(state, may_alias=False), Progress(**record)
+    return jax.device_put(state, may_alias=False), Progress.of(record)
 
 
 def write_mean(saver: Checkpoints, structs: Any, average: int, folder: Path) -> None:

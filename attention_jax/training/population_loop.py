@@ -273,7 +273,7 @@ def _open(
     folder.mkdir(parents=True, exist_ok=True)
     if start:
         state, record = found.take(start)
-        progress = Progress(**record)
+        progress = Progress.of(record)
     else:
         drop(folder, found.steps)
         state, progress = programs.single.start(member.seed), Progress()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attention_jax.views.style import SHADE, Theme, styled
+from attention_jax.views.style import SHADE, Theme, drawable, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,4 +109,4 @@ def _widest(labels: Sequence[str]) -> float:
 
 def _shortened(token: str) -> str:
     shown = token.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥") or "∅"
-    return shown if len(shown) <= TOKEN_LENGTH else shown[: TOKEN_LENGTH - 1] + "…"
+    return drawable(shown, TOKEN_LENGTH)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -50,10 +51,23 @@ def check(folder: Path) -> None:
         )
 
 
+def page(path: Path, text: str) -> None:
+    """A text for people, with U+FFFD for what no page can show, and what a terminal would obey."""
+    path.write_text(_UNSHOWN.sub("\ufffd", text), "utf-8")
+
+
+_UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
 def json_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """One record a line."""
-    lines = [json.dumps(finite(record), ensure_ascii=False) for record in records]
-    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    path.write_text("".join(f"{to_json(record)}\n" for record in records), "utf-8")
+
+
+def to_json(found: Any, indent: int | None = None) -> str:
+    """JSON that UTF-8 can write: letters as they are, controls and halves of characters escaped."""
+    text = json.dumps(finite(found), ensure_ascii=False, indent=indent)
+    return re.sub(r"[\x7f-\x9f\ud800-\udfff]", lambda one: f"\\u{ord(one[0]):04x}", text)
 
 
 def finite(found: Any) -> Any:

@@ -18,7 +18,7 @@ from attention_jax.views.head_words import (
     number,
     word,
 )
-from attention_jax.views.style import FAINT, INK, MUTED, PAPER, SHADE, Theme, say, styled
+from attention_jax.views.style import FAINT, INK, MUTED, PAPER, SHADE, Theme, drawable, say, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -201,9 +201,9 @@ def _frame(
     for part in dict.fromkeys(row.part for row in grid.rows) if names else ():
         mine = [top for row, top in zip(grid.rows, grid.tops, strict=True) if row.part == part]
         axes.annotate(
-            part, (0, (mine[0] + mine[-1] + 1) / 2), xytext=(-48, 0), ha="right", va="center",
-            textcoords="offset points", rotation=90, fontsize=points + 1, fontweight="bold",
-            annotation_clip=False,
+            drawable(part, 30), (0, (mine[0] + mine[-1] + 1) / 2), xytext=(-48, 0), ha="right",
+            va="center", textcoords="offset points", rotation=90, fontsize=points + 1,
+            fontweight="bold", annotation_clip=False,
         )  # fmt: skip
 
 

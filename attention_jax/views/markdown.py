@@ -26,7 +26,8 @@ def markdown(page: Page) -> str:
             parts.append(markdown_table(sure))
             note = comparison_tables.certainty_explanation(comparison, page.significance)
             parts += [plain(note)] if note else []
-    parts.append(f"Command: `{plain(page.command).replace('`', chr(39))}`")
+    command = " ".join(page.command.split()).replace("`", "'")  # between backticks all else is text
+    parts.append(f"Command: `{command}`")
     parts += [_listed(page.caveats)] if page.caveats else []
     parts += [*_heads(page), *_pruning(page), *_method(page)]
     if pictures := page.pictures():

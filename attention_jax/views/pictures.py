@@ -61,12 +61,15 @@ def comparison_pictures(comparison: Comparison, curves: Curves) -> list[Picture]
         primary = comparison.primary
         split = primary.name.rsplit("_", 1)[0]
         known = {metric.name: metric for metric in comparison.metrics if metric != primary}
-        pictures.append(_by_variant(comparison, primary, " Parallel thin lines: the seeds agree."))
+        slug = slugs(metric.name for metric in comparison.metrics)  # splits are for data to name
+        remark = " Parallel thin lines: the seeds agree."
+        pictures.append(_by_variant(comparison, primary, slug[primary.name], remark))
         pictures += _differences(comparison)
         quality = [name for name in (f"{split}_bleu", f"{split}_exact") if name in known]
         for name in (*quality[:1], *COSTS):
             if name in known and comparison_tables.varies(comparison, known[name]):
-                pictures.append(_by_variant(comparison, known[name], COSTS.get(name, "")))
+                remark = COSTS.get(name, "")
+                pictures.append(_by_variant(comparison, known[name], slug[name], remark))
     if any(points for points in curves.values()):
         ends = "; ".join(
             f"{variant} seed {seed}: {points[-1][1]:.4f} at step {points[-1][0]:,}"
@@ -222,12 +225,12 @@ def _differences(comparison: Comparison) -> list[Picture]:
     ]
 
 
-def _by_variant(comparison: Comparison, metric: Metric, remark: str) -> Picture:
+def _by_variant(comparison: Comparison, metric: Metric, slug: str, remark: str) -> Picture:
     means = "; ".join(
         f"{row.variant} {numbers.mean(row.cells[metric.name], metric)}" for row in comparison.rows
     )
     return _picture(
-        metric.name.replace("_", "-"),
+        slug,
         lambda theme: plots.metric_by_variant(comparison, metric, theme=theme),
         f"{_capital(metric.label)} by variant: {means}.",
         f"{_capital(metric.label)}.{remark}",

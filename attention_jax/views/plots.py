@@ -21,6 +21,7 @@ from attention_jax.views.style import (
     RAMP,
     WARM,
     Theme,
+    drawable,
     log_axis,
     looks,
     panel,
@@ -56,14 +57,15 @@ def learning_curves(curves: Curves, *, label: str, theme: Theme = "light") -> "F
             color, _, dashes = look[variant]
             axes.plot(*_columns(points), color=color, linewidth=0.7, alpha=0.55, linestyle=dashes)
         title, names = titled(variants)
-        for variant, name in zip(variants, names, strict=True):
+        for variant, found in zip(variants, names, strict=True):
+            name = drawable(found.replace("\n", " "))
             color, marker, dashes = look[variant]
             runs = [dict(points) for (other, _), points in curves.items() if other == variant]
             steps = sorted(set.intersection(*map(set, runs)))
             means = [float(np.mean([run[step] for run in runs])) for step in steps]
             axes.plot(
                 steps, means, color=color, linestyle=dashes, linewidth=2.2, marker=marker,
-                markersize=5, markevery=max(1, len(steps) // 6), label=name.replace("\n", " "),
+                markersize=5, markevery=max(1, len(steps) // 6), label=name,
             )  # fmt: skip
         if curves:
             # Late differences are small beside the first fall; equal ratios keep them visible.
@@ -85,7 +87,8 @@ def metric_by_variant(
         rows = [row for row in comparison.rows if row.cells[metric.name].summary is not None]
         every = [value for row in rows for value in row.cells[metric.name].values.values()]
         factor, unit = numbers.unit(metric, max(map(abs, every), default=0.0))
-        figure, axes = panel("", f"{metric.label}{f' ({unit})' if unit else ''}", theme)
+        label = f"{drawable(metric.label, 34)}{f' ({unit})' if unit else ''}"
+        figure, axes = panel("", label, theme)
         places = _places(axes, [row.variant for row in rows])
         for seed in sorted({seed for row in rows for seed in row.cells[metric.name].values}):
             found = {
@@ -119,7 +122,8 @@ def differences(comparison: Comparison, metric: Metric, *, theme: Theme = "light
     with styled(theme):
         factor, unit = (100.0, ", points") if metric.style == "percent" else (1.0, "")
         best = comparison.best or "the best"
-        label = textwrap.fill(f"{metric.label}{unit}, minus {best}", 38)
+        label = f"{drawable(metric.label, 34)}{unit}, minus {drawable(best, 90)}"
+        label = textwrap.fill(label, 38)
         figure, axes = panel("", label, theme)
         cells = {
             row.variant: row.cells[metric.name]

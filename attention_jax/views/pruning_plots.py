@@ -6,7 +6,17 @@ A pruning is the mapping that `analysis.pruning` makes of a model (`pruning.json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from attention_jax.views.style import MUTED, WARM, Theme, log_axis, looks, panel, say, styled
+from attention_jax.views.style import (
+    MUTED,
+    WARM,
+    Theme,
+    drawable,
+    log_axis,
+    looks,
+    panel,
+    say,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +41,7 @@ def pruning_curves(
     name, factor = score_of(pruning) if what == "score" else ("loss", 1.0)
     split = str(pruning.get("split") or "").replace("_", " ")
     with styled(theme):
-        figure, axes = panel("heads left", f"{split} {name}".strip(), theme)
+        figure, axes = panel("heads left", drawable(f"{split} {name}".strip(), 36), theme)
         lines = {method: points(found, what) for method, found in curves_of(pruning).items()}
         lines = {method: found for method, found in lines.items() if found}
         every = [y * factor for found in lines.values() for _, y in found]
@@ -64,7 +74,8 @@ def parts_left(pruning: Mapping[str, Any], method: str, *, theme: Theme = "light
     found = sorted(found, key=lambda point: -point["left"])
     parts = list(dict.fromkeys(part for point in found for part in point["by_part"]))
     with styled(theme):
-        figure, axes = panel("heads left", f"heads left in a part ({method})", theme)
+        label = drawable(f"heads left in a part ({method})", 36)
+        figure, axes = panel("heads left", label, theme)
         for part, (color, marker, dashes) in looks(parts, theme).items():
             line = [(point["left"], point["by_part"].get(part, 0)) for point in found]
             _line(axes, line, 1.0, part, color=color, marker=marker, dashes=dashes)
@@ -99,7 +110,7 @@ def _line(axes: "Axes", line, factor: float, label: str, *, color, marker: str, 
     axes.plot(
         [left for left, _ in line], [factor * number for _, number in line], color=color,
         linestyle=dashes, linewidth=1.8, marker=marker, markersize=4.5,
-        markevery=max(1, len(line) // 12), label=label.replace("_", " "),
+        markevery=max(1, len(line) // 12), label=drawable(label.replace("_", " "), 30),
     )  # fmt: skip
 
 

@@ -10,7 +10,6 @@
 The folder appears whole or not at all: it is written beside its place and then moved there.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,8 +107,8 @@ def write_report(
     )
 
     def fill(made: Path) -> None:
-        (made / "index.html").write_text(html(page), "utf-8")
-        (made / "report.md").write_text(markdown(page), "utf-8")
+        folders.page(made / "index.html", html(page))
+        folders.page(made / "report.md", markdown(page))
         folders.json_lines(made / "results.jsonl", found)
         if heads:
             lines = (
@@ -119,7 +118,7 @@ def write_report(
             )
             folders.json_lines(made / "heads.jsonl", lines)
         if pruning:
-            text = json.dumps(folders.finite(pruning), ensure_ascii=False, indent=2)
+            text = folders.to_json(pruning, indent=2)
             (made / "pruning.json").write_text(f"{text}\n", "utf-8")
         for picture in page.pictures():
             (made / f"{picture.name}.png").write_bytes(picture.light)

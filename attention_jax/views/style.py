@@ -97,8 +97,15 @@ def titled(labels: Sequence[str]) -> tuple[str, list[str]]:
     if len(found) == len(labels) and len(nouns) == 1:
         return f"{nouns.pop()}s", [number for number, _ in found]
     width = max(8, LINE // max(1, len(labels)))
-    lines = [textwrap.wrap(label, width, max_lines=4, placeholder="…") for label in labels]
+    shown = [drawable(label, 4 * LINE) for label in labels]
+    lines = [textwrap.wrap(label, width, max_lines=4, placeholder="…") for label in shown]
     return "", ["\n".join(found) for found in lines]
+
+
+def drawable(text: str, most: int = LINE) -> str:
+    """What data say as a label of a figure: one line, not too long, that fonts can be asked for."""
+    clean = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", "\ufffd", text)
+    return clean if len(clean) <= most else f"{clean[: most - 1]}…"
 
 
 def log_axis(axes: "Axes") -> None:

@@ -3,6 +3,7 @@
 Cells hold plain text; escaping happens here, and only here.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -71,9 +72,17 @@ def markdown_table(table: Table) -> str:
 
 
 def plain(text: str) -> str:
-    """Data inside Markdown: one line, no markup, no table border."""
+    """Data inside Markdown: one line, no markup, no table border, no link, no block of its own.
+
+    Emphasis is left in: the names of fields would be hard to read without their underscores.
+    """
     spaced = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
-    return spaced.replace("|", "\\|")
+    spaced = re.sub(r"[\\|`]|(?<=\])[(\[:]", r"\\\g<0>", spaced)
+    return _BLOCK.sub(r"\1\\\2", spaced)
+
+
+_BLOCK = re.compile(r"^(\d*)([#>~=]|[-+*_](?=[-+*_\s]|$)|(?<=\d)[.)](?=\s|$))")
+"""what makes the beginning of a line a heading, a quotation, a list, a rule or a fence"""
 
 
 def _cell(found: Text | str) -> Text:

@@ -1,0 +1,1 @@
+"""What a training run survives: kills, damaged files, signals, full disks, hostile text."""
