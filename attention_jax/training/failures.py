@@ -4,40 +4,60 @@ import errno
 import logging
 import os
 import shutil
+import sys
 from pathlib import Path
+from typing import Any
 
 _FULL = ("no space left", "enospc", "resource_exhausted", "disk quota")
+_GONE = ("not_found", "no such file")
 
 
 def check_place(folder: Path, needed: int) -> None:
     """Refuses a folder that cannot take so many bytes now: gone, not to be written to, or full."""
     if not folder.is_dir():
-        raise OSError(
-            errno.ENOENT,
-            "the folder is gone, and with it what was kept there; this checkpoint is not written",
-            str(folder),
-        )
+        raise gone(folder)
     if not os.access(folder, os.W_OK):
-        raise OSError(
-            errno.EROFS,
-            "the folder cannot be written to: this checkpoint could not be written; the last good "
-            "one is kept and the same command goes on from it once it can",
-            str(folder),
-        )
+        raise locked(folder)
     if shutil.disk_usage(folder).free < needed:
         raise full(folder)
 
 
 def as_os_error(error: BaseException, folder: Path) -> OSError:
     """Whatever a write raised as an OSError of one line."""
+    if not folder.is_dir():
+        return gone(folder)
+    if not os.access(folder, os.W_OK):
+        return locked(folder)
     cause: BaseException | None = error
     while cause is not None:
         lost = getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         if lost or any(word in str(cause).lower() for word in _FULL):
             return full(folder)
+        lost = getattr(cause, "errno", None) == errno.ENOENT
+        if lost or any(word in str(cause).lower() for word in _GONE):
+            return gone(folder)  # the storage layer makes folders again that it misses
         cause = cause.__cause__ or cause.__context__
     number = getattr(error, "errno", None) or errno.EIO
     return OSError(number, f"a checkpoint could not be written: {first_line(error)}", str(folder))
+
+
+def gone(folder: Path) -> OSError:
+    """The folder was deleted, or what a write had begun there."""
+    return OSError(
+        errno.ENOENT,
+        "the folder is gone, and with it what was kept there; this checkpoint is not written",
+        str(folder),
+    )
+
+
+def locked(folder: Path) -> OSError:
+    """The folder is read-only."""
+    return OSError(
+        errno.EROFS,
+        "the folder cannot be written to: this checkpoint could not be written; the last good "
+        "one is kept and the same command goes on from it once it can",
+        str(folder),
+    )
 
 
 def full(folder: Path) -> OSError:
@@ -60,6 +80,21 @@ def quieten() -> None:
     """Orbax logs each thread's part of a failure at length; it also raises it."""
     logging.getLogger("absl").addFilter(_not_orbax)
     logging.getLogger("asyncio").addFilter(_not_orbax)
+    if sys.unraisablehook is not _without_late_threads:
+        _Hook.before = sys.unraisablehook
+        sys.unraisablehook = _without_late_threads
+
+
+class _Hook:
+    before: Any = None
+
+
+def _without_late_threads(found: Any) -> None:
+    """After a failure threads of the storage layer go on to report to a loop that has ended."""
+    if not (
+        isinstance(found.exc_value, RuntimeError) and "Event loop is closed" in str(found.exc_value)
+    ):
+        _Hook.before(found)
 
 
 def _not_orbax(entry: logging.LogRecord) -> bool:

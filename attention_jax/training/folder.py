@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Any
 from attention_jax import configs
 from attention_jax.paths import check_links
 from attention_jax.training.log import replace_file
+
+LOCK = ".lock"
+"""file inside a run's folder"""
 
 
 @contextlib.contextmanager
@@ -35,6 +39,47 @@ def claimed(
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     check_links(folder)
+    if not (folder / "config.json").exists() and any(map(_counts, folder.iterdir())):
+        raise ValueError(
+            f"{folder} is not empty and holds no run (no config.json); another folder would fit"
+        )
+    with _locked(folder), _taken(folder, mine, theirs, made):
+        yield
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """The folder as one process's alone.
+
+    By a file that is never replaced, as a lock is on what is open, and that is open to be written
+    to, as NFS wants it.
+    """
+    path = folder / LOCK
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)  # another may just have withdrawn
+                file = stack.enter_context(open(path, "a", encoding="utf-8"))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if error.errno in (errno.EROFS, errno.EACCES):  # nothing is written here at all
+                    break
+                raise
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ValueError(f"another process is running {folder} at this moment") from error
+            if path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino:
+                break  # else a run that withdrew has deleted it meanwhile
+        yield
+
+
+@contextlib.contextmanager
+def _taken(
+    folder: Path, mine: Mapping[str, Any], theirs: Callable[[], Mapping[str, Any]], made: bool
+) -> Iterator[None]:
+    """The folder with this experiment's config.json in it."""
     path = folder / "config.json"
     fresh = not path.exists()
     if not fresh:
@@ -45,26 +90,23 @@ def claimed(
                 f"{folder} holds another run: {name} is {there!r} there and {here!r} here; "
                 "another folder, or the same value, would fit"
             )
-    elif any(other.name != "config.json.tmp" for other in folder.iterdir()):
-        raise ValueError(
-            f"{folder} is not empty and holds no run (no config.json); another folder would fit"
-        )
     try:
         if fresh:
             replace_file(path, (json.dumps(mine, indent=2, allow_nan=False) + "\n").encode())
-        with open(path, encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                fresh = False  # the other's by now
-                raise ValueError(f"another process is running {folder} at this moment") from error
-            yield
+        yield
     except BaseException as error:
         if fresh and not (folder / "checkpoints").exists():
             _withdraw(folder, made)
         if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
             error.filename = str(folder)  # a write to an open file does not say where
         raise
+
+
+def _counts(path: Path) -> bool:
+    """Whether this makes a folder another's; not what a write leaves in one deleted under it."""
+    if path.name == "checkpoints":
+        return not path.is_dir() or any(step.name.isdecimal() for step in path.iterdir())
+    return path.name not in (LOCK, "config.json.tmp")
 
 
 def check_room(folder: Path, keep: int, parameters: int) -> None:
@@ -87,6 +129,7 @@ def _withdraw(folder: Path, made: bool) -> None:
     for name in ("config.json", "environment.json", "tokenizer.json", "quarantine.jsonl"):
         for path in (folder / name, folder / f"{name}.tmp"):
             path.unlink(missing_ok=True)
+    (folder / LOCK).unlink(missing_ok=True)  # last: from now on the folder is anyone's
     if made:
         with contextlib.suppress(OSError):
             folder.rmdir()

@@ -1,5 +1,7 @@
 import errno
 import json
+import threading
+import time
 from collections import namedtuple
 
 import pytest
@@ -54,9 +56,40 @@ def test_folders_that_are_not_ones_own_are_refused_and_untouched(tmp_path):
         pass
     assert (tmp_path / "config.json").exists()
     (tmp_path / "config.json").rename(tmp_path / "thesis.tex")
+    (tmp_path / ".lock").unlink()
     with pytest.raises(ValueError, match="holds no run"), claimed(tmp_path, MINE, unread):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_of_many_at_the_same_moment_one_gets_a_new_folder(tmp_path):
+    inside, together, refused = [], [], []
+
+    def claim(folder, barrier):
+        barrier.wait()
+        try:
+            with claimed(folder, MINE, lambda: MINE):
+                inside.append(folder)
+                time.sleep(0.01)
+                together.append(len(inside))
+                inside.remove(folder)
+                raise ArithmeticError  # before its first step: it takes its folder back
+        except ArithmeticError:
+            pass
+        except ValueError as error:
+            refused.append(error)
+
+    for number in range(30):
+        barrier = threading.Barrier(4)
+        one = tmp_path / str(number)
+        threads = [threading.Thread(target=claim, args=(one, barrier)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not (one / "config.json").exists()
+    assert len(together) + len(refused) == 120
+    assert len(together) >= 30 and set(together) == {1}
 
 
 def test_a_full_disk_says_where(tmp_path):

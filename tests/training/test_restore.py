@@ -1,6 +1,5 @@
 import json
 import shutil
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax

@@ -3,8 +3,8 @@
 Command: python -m experiments.benchmarks.survival [--part PART] [--counts full|small] [--out FILE]
 
 Each part runs the real command in processes of its own, on the CPU, and compares with runs that
-nothing disturbed. Exit code 1 and a line for each promise that was broken. `full` takes about an
-hour on two cores; tests/survival runs about what `small` does.
+nothing disturbed. Exit code 1 and a line for each promise that was broken. tests/survival runs
+about what `small` does; the figures say how many minutes each part took.
 """
 
 import argparse
