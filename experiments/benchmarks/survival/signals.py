@@ -51,8 +51,13 @@ def check(folder: Path, *, count: int, seed: int, workers: int = 2) -> dict[str,
         stopped.live(LIVES[number % len(LIVES)])
         return stopped
 
-    with ThreadPoolExecutor(workers) as pool:
-        found = list(pool.map(one, range(count)))
+    # A shell's background job ignores Ctrl-C, and so would all that it starts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            found = list(pool.map(one, range(count)))
+    finally:
+        signal.signal(signal.SIGINT, before)
     seconds = {kind: [s for one in found for k, s, _ in one.answers if k == kind] for kind in KINDS}
     codes = Counter(f"{kind}: {code}" for one in found for kind, _, code in one.answers)
     return {
