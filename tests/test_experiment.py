@@ -14,10 +14,20 @@ import pytest
 from flax import nnx
 
 from attention_jax import configs, experiment
-from attention_jax.experiment import Experiment, evaluate, load, prepare, read_config, resume, run
+from attention_jax.experiment import (
+    Experiment,
+    evaluate,
+    load,
+    prepare,
+    read_config,
+    read_result,
+    resume,
+    run,
+)
 from attention_jax.training import checkpoint
 from attention_jax.training.checkpoint import digest
 from attention_jax.training.folder import claimed
+from attention_jax.training.manifest import Damaged
 from tests.tiny_run import tiny, write_corpus
 
 
@@ -209,6 +219,21 @@ def test_a_damaged_result_is_named(one, finished, tmp_path):
     (tmp_path / "result.json").write_text('{"name": "ti')
     with pytest.raises(ValueError, match="result.json is damaged: .*delete it"):
         run(one, tmp_path)
+
+
+def test_damaged_parameters_of_a_finished_run_can_be_made_again(one, prepared, finished, tmp_path):
+    folder = shutil.copytree(finished[0], tmp_path / "run")
+    wanted = {which: digest(load(folder, which)[3]) for which in ("best", "last", "mean")}
+    best = read_result(folder)["best_step"]
+    for place in (folder / "mean", folder / "checkpoints" / str(best)):
+        manifest = place / "manifest" / "data.json"
+        manifest.write_text(manifest.read_text("utf-8").replace("e", "f", 1), "utf-8")
+    for which in ("best", "mean"):
+        with pytest.raises(Damaged, match="delete .*result.json, and .*train --run .* makes it"):
+            load(folder, which)
+    (folder / "result.json").unlink()
+    run(one, folder, quiet=True, prepared=prepared)
+    assert {which: digest(load(folder, which)[3]) for which in wanted} == wanted
 
 
 def test_too_small_a_disk_is_noticed_before_the_start(one, prepared, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from attention_jax.training import checkpoint
+from attention_jax.training.manifest import Damaged
 
 Which = Literal["best", "last", "mean"]
 """the parameters: best by validation loss, the last, or the mean of the last checkpoints"""
@@ -19,15 +20,23 @@ def read_params(folder: Path, structs: Any, which: Which) -> Any:
 
     Raises:
       ValueError: there is no such choice, or the folder does not hold it yet.
+      Damaged: it is not what was written; the message says how to have it made again.
     """
     if which not in ("best", "last", "mean"):
         raise ValueError(f"which is {which!r}; best, last or mean would fit")
-    if which == "mean":
-        if not (folder / "mean").exists():
-            raise ValueError(f"{folder} has no mean yet: its training is not finished")
-        return checkpoint.read(folder / "mean", structs).state
-    step = step_of(folder, which)
-    return checkpoint.read(folder / "checkpoints" / str(step), structs, at="params").state
+    try:
+        if which == "mean":
+            if not (folder / "mean").exists():
+                raise ValueError(f"{folder} has no mean yet: its training is not finished")
+            return checkpoint.read(folder / "mean", structs).state
+        step = step_of(folder, which)
+        return checkpoint.read(folder / "checkpoints" / str(step), structs, at="params").state
+    except Damaged as error:
+        finished = folder / "result.json"
+        first = f"delete {finished}, and " if finished.exists() else ""
+        raise Damaged(
+            f"{error}; {first}`attention-jax train --run {folder}` makes it again"
+        ) from error
 
 
 def step_of(folder: Path, which: Which) -> int:

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import pytest
 
 from attention_jax.comparison.workers import Workers, default_workers
 from attention_jax.training.allocator import WARM, warmed
+from attention_jax.training.checkpoint import finished
+from attention_jax.training.signals import SAVED
 from tests.comparison.grid import variants
 from tests.tiny_run import tiny
 
@@ -41,6 +45,30 @@ def test_seeds_of_a_variant_share_a_worker_unless_one_would_idle(corpus, tmp_pat
         with pytest.raises(ValueError, match="x: enough"):
             list(workers.run(places))
         assert shares == wanted
+
+
+def test_what_is_left_has_saved_its_last_step(corpus, tmp_path):
+    folder = tmp_path / "out" / "runs" / "one"
+    one = tiny(corpus, steps=100_000, log_every=1, evaluate_every=10**6, checkpoint_every=10**6)
+    workers = Workers(tmp_path / "out", 1)
+
+    def when_it_trains():
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            lines = folder / "metrics.jsonl"
+            if lines.exists() and lines.stat().st_size > 500:
+                break
+            time.sleep(0.05)
+        workers.answers.put((0, json.dumps({"folder": str(folder), "error": "enough"})))
+
+    threading.Thread(target=when_it_trains, daemon=True).start()
+    with pytest.raises(ValueError, match="enough"), workers:
+        list(workers.run({folder: one}))
+    assert workers.processes[0].returncode == SAVED
+    step = json.loads((folder / "metrics.jsonl").read_bytes().splitlines()[-1])["step"]
+    assert finished(folder / "checkpoints") == [step]
+    said = (tmp_path / "out" / "worker-0.log").read_text("utf-8")
+    assert f"step {step:,} of 100,000, which is saved" in said and "Traceback" not in said
 
 
 def test_workers_end_with_their_parent():
