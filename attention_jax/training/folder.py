@@ -13,6 +13,7 @@ from typing import Any
 from attention_jax import configs
 from attention_jax.paths import check_links
 from attention_jax.training.log import replace_file
+from attention_jax.training.manifest import INCIDENTAL
 
 LOCK = ".lock"
 """file inside a run's folder"""
@@ -81,17 +82,17 @@ def _taken(
 ) -> Iterator[None]:
     """The folder with this experiment's config.json in it."""
     path = folder / "config.json"
-    fresh = not path.exists()
+    fresh = rewrite = not path.exists()
     if not fresh:
         for name, here, there in configs.differences(mine, theirs()):
-            if name == "data.cache":  # where sets are kept changes nothing about them
-                continue
-            raise ValueError(
-                f"{folder} holds another run: {name} is {there!r} there and {here!r} here; "
-                "another folder, or the same value, would fit"
-            )
+            if name not in INCIDENTAL:
+                raise ValueError(
+                    f"{folder} holds another run: {name} is {there!r} there and {here!r} here; "
+                    "another folder, or the same value, would fit"
+                )
+            rewrite = rewrite or name.startswith("training.")
     try:
-        if fresh:
+        if rewrite:
             replace_file(path, (json.dumps(mine, indent=2, allow_nan=False) + "\n").encode())
         yield
     except BaseException as error:

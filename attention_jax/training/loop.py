@@ -144,13 +144,15 @@ class _Run:
         if progress.position is not None:
             batches.set_state(progress.position)
         self.began = time.perf_counter()
-        better = ledger.validation_due and self._validate()
+        if ledger.validation_due:  # not made before the run was asked to stop
+            self._validate()
         while not progress.finished and signals.asked is None:
             self._step(next(batches))
             progress.step += 1
             if ledger.line_due:
                 self._collect()
                 ledger.report()
+            better = False
             if ledger.validation_due:
                 self._collect()
                 better = self._validate()
@@ -158,7 +160,7 @@ class _Run:
             if ledger.checkpoint_due or better or stop:
                 self._collect()
                 ledger.save(self.state, batches.get_state())
-                self.began, better = time.perf_counter(), False
+                self.began = time.perf_counter()
             if stop:
                 return
         if progress.step > 0:

@@ -18,6 +18,9 @@ FORMAT = 1
 NAME = "manifest"
 _SHOWN = 6  # differences that a message names
 
+INCIDENTAL = ("data.cache", "training.grace", "training.skip_limit")
+"""fields of a config that may change while a run goes on: they change nothing that was done"""
+
 Origin = Mapping[str, Any]
 """Where arrays come from: "config", "digests" of config, tokenizer and data, "versions"; or less"""
 
@@ -122,7 +125,7 @@ def check_origin(folder: Path, mine: Origin, theirs: Origin) -> None:
         found += [
             f"{name} is {there!r} there and {here!r} here"
             for name, here, there in configs.differences(mine["config"], theirs["config"])
-            if name not in ("name", "data.cache")  # what it is called changes nothing about it
+            if name not in ("name", *INCIDENTAL)
         ]
     here, there = mine.get("digests", {}), theirs.get("digests", {})
     found += [

@@ -174,7 +174,8 @@ class _Together:
         self.held = [_common(ledger.progress) for ledger in self.ledgers]
         self.began = time.perf_counter()
         one = self.ledgers[0]  # all of them are at one step and have one schedule
-        better = one.validation_due and self._validate()
+        if one.validation_due:  # not made before the run was asked to stop
+            self._validate()
         while (active := self.active) and self.signals.asked is None:
             self._step(programs.batch({seed: next(found) for seed, found in batches.items()}))
             for ledger in active.values():
@@ -183,6 +184,7 @@ class _Together:
             if one.line_due:
                 self._collect()
                 self._report()
+            better = False
             if one.validation_due:
                 self._collect()
                 better = self._validate()
@@ -190,7 +192,6 @@ class _Together:
             if better or stop or any(ledger.checkpoint_due for ledger in active.values()):
                 self._collect()
                 self._save(active, {seed: found.get_state() for seed, found in batches.items()})
-                better = False
             if stop:
                 return
         if active and one.progress.step > 0:

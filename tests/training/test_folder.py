@@ -62,6 +62,25 @@ def test_folders_that_are_not_ones_own_are_refused_and_untouched(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_what_changes_nothing_that_was_done_may_change(tmp_path):
+    def config():
+        return json.loads((tmp_path / "config.json").read_text("utf-8"))
+
+    before = MINE | {"training": {"steps": 5, "skip_limit": 0, "grace": 9.0}}
+    with claimed(tmp_path, before, unread):
+        pass
+    after = before | {"training": {"steps": 5, "skip_limit": 3, "grace": 20.0}}
+    with claimed(tmp_path, after, config):
+        assert config() == after
+    other = after | {"training": after["training"] | {"steps": 6}}
+    with (
+        pytest.raises(ValueError, match="steps is 5 there and 6"),
+        claimed(tmp_path, other, config),
+    ):
+        pass
+    assert config() == after
+
+
 def test_of_many_at_the_same_moment_one_gets_a_new_folder(tmp_path):
     inside, together, refused = [], [], []
 
