@@ -1,7 +1,5 @@
 """`python -m attention_jax`: the command line."""
 
-import sys
+from attention_jax.cli import command
 
-from attention_jax.cli import main
-
-sys.exit(main())
+command()

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 from attention_jax.options import answered, complain, parse
 
@@ -55,6 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     hint = "; the same command goes on from the last checkpoint, or starts again without one"
     stopped = f"stopped{hint if words[0] == 'train' else ''}"
     return answered(PROGRAM, lambda: commands[words[0]](words[1:]), stopped=stopped)
+
+
+def command() -> NoReturn:
+    """The whole process: runs the command that it was started with, and ends."""
+    from attention_jax.training.failures import leave
+
+    leave(main())
 
 
 @dataclass(frozen=True)

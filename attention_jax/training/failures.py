@@ -1,12 +1,13 @@
 """What went wrong while a checkpoint was written, as one OSError of one line."""
 
+import contextlib
 import errno
 import logging
 import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 _FULL = ("no space left", "enospc", "resource_exhausted", "disk quota")
 _GONE = ("not_found", "no such file")
@@ -24,6 +25,7 @@ def check_place(folder: Path, needed: int) -> None:
 
 def as_os_error(error: BaseException, folder: Path) -> OSError:
     """Whatever a write raised as an OSError of one line."""
+    _Left.behind = True
     if not folder.is_dir():
         return gone(folder)
     if not os.access(folder, os.W_OK):
@@ -81,12 +83,31 @@ def quieten() -> None:
     logging.getLogger("absl").addFilter(_not_orbax)
     logging.getLogger("asyncio").addFilter(_not_orbax)
     if sys.unraisablehook is not _without_late_threads:
-        _Hook.before = sys.unraisablehook
+        _Left.hook = sys.unraisablehook
         sys.unraisablehook = _without_late_threads
 
 
-class _Hook:
-    before: Any = None
+class _Left:
+    """Of the process as a whole."""
+
+    behind = False
+    """a write failed, and threads of it may be left"""
+    hook: Any = None
+    """what `sys.unraisablehook` was before"""
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process with this exit code.
+
+    After a write that failed, threads of the storage layer may wait for one another, for minutes,
+    and Python waits for them. All that was to be kept is on the disk by then, or never will be.
+    """
+    if _Left.behind:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _without_late_threads(found: Any) -> None:
@@ -94,7 +115,7 @@ def _without_late_threads(found: Any) -> None:
     if not (
         isinstance(found.exc_value, RuntimeError) and "Event loop is closed" in str(found.exc_value)
     ):
-        _Hook.before(found)
+        _Left.hook(found)
 
 
 def _not_orbax(entry: logging.LogRecord) -> bool:

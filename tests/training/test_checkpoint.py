@@ -1,5 +1,7 @@
 import errno
 import shutil
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -134,3 +136,19 @@ def test_a_write_that_fails_later_is_reported_at_the_end(tmp_path):
 
     with pytest.raises(OSError, match="could not be written"), Checkpoints(tmp_path / "c") as saver:
         saver._writing = Failing()
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_process_whose_write_failed_waits_for_no_thread(tmp_path, failed):
+    script = (
+        "import sys, threading, time; from pathlib import Path\n"
+        "from attention_jax.training.failures import as_os_error, leave\n"
+        "threading.Thread(target=time.sleep, args=(float(sys.argv[2]),)).start()\n"
+        "if int(sys.argv[3]): print(as_os_error(OSError(5, 'broken'), Path(sys.argv[1])))\n"
+        "leave(2)"
+    )
+    words = [str(tmp_path), "60" if failed else "0.1", str(int(failed))]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 2 and ("could not be written" in done.stdout) == failed
