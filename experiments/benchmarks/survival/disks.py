@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -179,10 +180,20 @@ def _read_only(run: Path) -> Iterator[None]:
     """The folder again, over itself: files that are open stay as they are, names lead to here."""
     _mount(run, "--bind", str(run))
     try:
-        subprocess.run(["mount", "-o", "remount,bind,ro", str(run)], check=True)
+        # Refused while a file that was opened here since is written to.
+        _insistently("mount", "-o", "remount,bind,ro", str(run))
         yield
     finally:
-        subprocess.run(["umount", str(run)], check=True)
+        _insistently("umount", str(run))
+
+
+def _insistently(*command: str) -> None:
+    """Runs a command until it succeeds, for some seconds."""
+    for _ in range(200):
+        if subprocess.run(command, capture_output=True).returncode == 0:
+            return
+        time.sleep(0.02)
+    subprocess.run(command, check=True)
 
 
 def _mount(where: Path, *arguments: str) -> None:
@@ -192,7 +203,7 @@ def _mount(where: Path, *arguments: str) -> None:
 
 def _clear(run: Path) -> None:
     if run.is_mount():
-        subprocess.run(["umount", str(run)], check=True)
+        _insistently("umount", str(run))
     shutil.rmtree(run, ignore_errors=True)
 
 
