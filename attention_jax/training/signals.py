@@ -118,31 +118,26 @@ class Signals(contextlib.AbstractContextManager):
     def _watch(self, numbers: set[int]) -> None:
         """In a thread of its own, told by the operating system itself."""
         with os.fdopen(self._reader, "rb", buffering=0) as told:
-            first = _next(told, numbers)
-            if first is None:
-                return
+            first = 0
+            while first not in numbers:  # others' handlers are told of here too
+                if not (byte := told.read(1)):
+                    return  # nobody asked
+                first = byte[0]
             if self._finishing:
                 name = signal.Signals(first).name
                 _say(f"{name}: finishing this step and saving; once more leaves at once")
-            began, second = time.monotonic(), None
-            while second is None and (left := began + self.grace - time.monotonic()) > 0:
-                if select.select([told], [], [], left)[0]:
-                    second = _next(told, numbers)
-                    if second is None:
+            began, second = time.monotonic(), 0
+            ready = select.poll()  # unlike `select` of any number of open files
+            ready.register(told, select.POLLIN)
+            while not second and (left := began + self.grace - time.monotonic()) > 0:
+                if ready.poll(1_000 * left):
+                    if not (byte := told.read(1)):
                         return  # it has stopped by itself
-                    if time.monotonic() - began < TOGETHER:
-                        second = None
+                    if byte[0] in numbers and time.monotonic() - began > TOGETHER:
+                        second = byte[0]
             why = "asked again" if second else f"not done within {self.grace:g} s"
             _say(f"left at once, {why}: the last checkpoint stands, the same command goes on")
             os._exit(128 + (second or first))
-
-
-def _next(told: Any, numbers: set[int]) -> int | None:
-    """The next of the signals; None when there will be no more."""
-    while byte := told.read(1):
-        if byte[0] in numbers:
-            return byte[0]
-    return None
 
 
 def _say(line: str) -> None:

@@ -13,9 +13,11 @@ from attention_jax.training.signals import SAVED, TOGETHER, Signals, Stopped
 ROOT = Path(__file__).parents[2]
 
 STEPS = """
-import sys, time
+import signal, sys, time
 from attention_jax.training.signals import Signals, Stopped
 grace, seconds = float(sys.argv[1]), float(sys.argv[2])
+for other in sys.argv[3:]:
+    signal.signal(int(other), lambda *_: None)
 try:
     with Signals(grace) as signals:
         with signals.finishing():
@@ -44,7 +46,7 @@ def started(*arguments, ignored=None):
     before = signal.signal(ignored, signal.SIG_IGN) if ignored else None
     try:
         process = subprocess.Popen(
-            [sys.executable, "-c", STEPS, *map(str, arguments)],
+            [sys.executable, "-c", STEPS, *(f"{one:g}" for one in arguments)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -93,6 +95,15 @@ def test_the_time_to_finish_is_bounded():
     code, _, errors, seconds = ended(process)
     assert code == 143 and seconds < 5
     assert "left at once, not done within 0.3 s" in errors
+
+
+def test_other_signals_do_not_hold_it_up():
+    process = started(0.5, 60, signal.SIGUSR1)
+    for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGUSR1):
+        process.send_signal(number)
+        time.sleep(0.05)
+    code, _, errors, seconds = ended(process)
+    assert code == 143 and seconds < 5 and "not done within 0.5 s" in errors
 
 
 def test_what_a_shell_told_to_be_ignored_is_ignored():
