@@ -120,8 +120,7 @@ class Checkpoints:
         self.wait()
         self.keeper.best = best
         # Orbax survives a full disk, but its threads fill the screen with what they think of it.
-        needed = sum(array.nbytes + _BLOCK for array in arrays.values())
-        check_place(self.folder, needed + len(str(manifest)))
+        check_place(self.folder, _size(arrays, manifest))
         try:
             self._writing = self._orbax.save_checkpointables_async(
                 step, {"state": arrays, NAME: manifest}, force=True
@@ -213,19 +212,24 @@ def read_record(folder: Path) -> dict[str, Any]:
 def write(
     folder: Path, tree: Any, record: Mapping[str, Any], *, origin: Origin | None = None
 ) -> None:
-    """Writes one checkpoint of its own, in place of what the folder held."""
+    """Writes one checkpoint of its own, in place of what the folder held.
+
+    Raises:
+      OSError: it could not be written.
+    """
     from orbax.checkpoint import v1 as ocp
 
     quieten()
+    folder = Path(folder).absolute()
+    folder.parent.mkdir(exist_ok=True)
     arrays = _on_host(tree)
     manifest = _manifest(arrays, record, origin or {})
+    check_place(folder.parent, _size(arrays, manifest))
     try:
         with _json_manifest():
-            ocp.save_checkpointables(
-                str(Path(folder).absolute()), {"state": arrays, NAME: manifest}, overwrite=True
-            )
+            ocp.save_checkpointables(str(folder), {"state": arrays, NAME: manifest}, overwrite=True)
     except Exception as error:
-        raise as_os_error(error, folder) from error
+        raise as_os_error(error, folder.parent) from error
 
 
 def mean(trees: list[Any]) -> Any:
@@ -264,6 +268,11 @@ class _Keeper:
 def _on_host(tree: Any) -> dict[str, np.ndarray]:
     """Copies of all arrays: on a CPU the host sees the very buffers that the next step reuses."""
     return {name: np.array(leaf) for name, leaf in flatten(jax.device_get(tree)).items()}
+
+
+def _size(arrays: Mapping[str, np.ndarray], manifest: Mapping[str, Any]) -> int:
+    """Bytes that a checkpoint may take on the disk."""
+    return sum(array.nbytes + _BLOCK for array in arrays.values()) + len(str(manifest))
 
 
 def _manifest(

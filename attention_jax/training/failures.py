@@ -9,6 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+_REASONS = {
+    errno.ENOENT: "the folder is gone, and with it what was kept there; this checkpoint is not "
+    "written",
+    errno.EROFS: "the folder cannot be written to: this checkpoint could not be written; the last "
+    "good one is kept and the same command goes on from it once it can",
+    errno.ENOSPC: "the disk is full: this checkpoint could not be written; the last good one is "
+    "kept and the same command goes on from it once there is room",
+}
 _FULL = ("no space left", "enospc", "resource_exhausted", "disk quota")
 _GONE = ("not_found", "no such file")
 
@@ -16,60 +24,36 @@ _GONE = ("not_found", "no such file")
 def check_place(folder: Path, needed: int) -> None:
     """Refuses a folder that cannot take so many bytes now: gone, not to be written to, or full."""
     if not folder.is_dir():
-        raise gone(folder)
+        raise _refused(errno.ENOENT, folder)
     if not os.access(folder, os.W_OK):
-        raise locked(folder)
+        raise _refused(errno.EROFS, folder)
     if shutil.disk_usage(folder).free < needed:
-        raise full(folder)
+        raise _refused(errno.ENOSPC, folder)
 
 
 def as_os_error(error: BaseException, folder: Path) -> OSError:
     """Whatever a write raised as an OSError of one line."""
     _Left.behind = True
     if not folder.is_dir():
-        return gone(folder)
+        return _refused(errno.ENOENT, folder)
     if not os.access(folder, os.W_OK):
-        return locked(folder)
+        return _refused(errno.EROFS, folder)
     cause: BaseException | None = error
     while cause is not None:
         lost = getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         if lost or any(word in str(cause).lower() for word in _FULL):
-            return full(folder)
+            return _refused(errno.ENOSPC, folder)
         lost = getattr(cause, "errno", None) == errno.ENOENT
+        # There again all the same: the storage layer makes folders that it misses.
         if lost or any(word in str(cause).lower() for word in _GONE):
-            return gone(folder)  # the storage layer makes folders again that it misses
+            return _refused(errno.ENOENT, folder)
         cause = cause.__cause__ or cause.__context__
     number = getattr(error, "errno", None) or errno.EIO
     return OSError(number, f"a checkpoint could not be written: {first_line(error)}", str(folder))
 
 
-def gone(folder: Path) -> OSError:
-    """The folder was deleted, or what a write had begun there."""
-    return OSError(
-        errno.ENOENT,
-        "the folder is gone, and with it what was kept there; this checkpoint is not written",
-        str(folder),
-    )
-
-
-def locked(folder: Path) -> OSError:
-    """The folder is read-only."""
-    return OSError(
-        errno.EROFS,
-        "the folder cannot be written to: this checkpoint could not be written; the last good "
-        "one is kept and the same command goes on from it once it can",
-        str(folder),
-    )
-
-
-def full(folder: Path) -> OSError:
-    """The disk is full."""
-    return OSError(
-        errno.ENOSPC,
-        "the disk is full: this checkpoint could not be written; the last good one is kept and the "
-        "same command goes on from it once there is room",
-        str(folder),
-    )
+def _refused(number: int, folder: Path) -> OSError:
+    return OSError(number, _REASONS[number], str(folder))
 
 
 def first_line(error: BaseException) -> str:

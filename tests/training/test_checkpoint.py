@@ -138,6 +138,26 @@ def test_a_write_that_fails_later_is_reported_at_the_end(tmp_path):
         saver._writing = Failing()
 
 
+def test_one_of_its_own_says_why_it_could_not_be_written(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError):
+        checkpoint.write(tmp_path / "gone" / "bad" / "4", state(4), {})
+    assert not (tmp_path / "gone").exists()
+    usage = type(shutil.disk_usage(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.disk_usage", lambda _: usage(2, 1, 1_000))
+        with pytest.raises(OSError, match="the disk is full"):
+            checkpoint.write(tmp_path / "mean", state(4), {})
+
+    def fails(*_, **__):
+        raise RuntimeError("RESOURCE_EXHAUSTED: No space left on device")
+
+    from orbax.checkpoint import v1 as ocp
+
+    monkeypatch.setattr(ocp, "save_checkpointables", fails)
+    with pytest.raises(OSError, match="the disk is full"):
+        checkpoint.write(tmp_path / "bad" / "4", state(4), {})
+
+
 @pytest.mark.parametrize("failed", [False, True])
 def test_a_process_whose_write_failed_waits_for_no_thread(tmp_path, failed):
     script = (
