@@ -62,6 +62,8 @@ def _locked(folder: Path) -> Iterator[None]:
                 folder.mkdir(parents=True, exist_ok=True)  # another may just have withdrawn
                 file = stack.enter_context(open(path, "a", encoding="utf-8"))
             except FileNotFoundError:
+                if path.is_symlink():
+                    raise
                 continue
             except OSError as error:
                 if error.errno in (errno.EROFS, errno.EACCES):  # nothing is written here at all

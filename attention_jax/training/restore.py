@@ -131,6 +131,8 @@ def drop(folder: Path, steps: Sequence[int]) -> None:
     """Deletes checkpoints of a run, each at once: half of one would be a damaged one."""
     for step in steps:
         aside = folder / f"dropped-{step}"
+        if aside.exists():  # a kill came between the two
+            shutil.rmtree(aside)
         (folder / "checkpoints" / str(step)).rename(aside)
         shutil.rmtree(aside)
 

@@ -111,6 +111,12 @@ def test_of_many_at_the_same_moment_one_gets_a_new_folder(tmp_path):
     assert len(together) >= 30 and set(together) == {1}
 
 
+def test_a_lock_that_leads_nowhere_is_an_error_and_no_endless_wait(tmp_path):
+    (tmp_path / ".lock").symlink_to(tmp_path / "nowhere" / "lock")
+    with pytest.raises(FileNotFoundError), claimed(tmp_path, MINE, unread):
+        pass
+
+
 def test_a_full_disk_says_where(tmp_path):
     with pytest.raises(OSError) as caught, claimed(tmp_path / "run", MINE, unread):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -10,7 +10,7 @@ import pytest
 from attention_jax.training import checkpoint
 from attention_jax.training.checkpoint import Checkpoints, flatten
 from attention_jax.training.manifest import Damaged, origin_of, read_manifest
-from attention_jax.training.restore import Found
+from attention_jax.training.restore import Found, drop
 
 
 class State(NamedTuple):
@@ -114,6 +114,13 @@ def test_the_same_step_can_be_set_aside_twice(folder, saved):
         looked.take(6)
         shutil.copytree(saved / "checkpoints" / "8", folder / "checkpoints" / "8")
     assert sorted(path.name for path in (folder / "damaged").iterdir()) == ["8", "8-2"]
+
+
+def test_what_a_kill_left_of_a_dropped_step_is_in_nobodys_way(folder):
+    (folder / "dropped-8" / "state").mkdir(parents=True)
+    drop(folder, [8])
+    assert checkpoint.finished(folder / "checkpoints") == [2, 4, 6]
+    assert not (folder / "dropped-8").exists()
 
 
 def test_a_step_that_lacks_its_files_is_damaged(folder):
