@@ -260,15 +260,18 @@ def programs_of(experiment: Experiment, tokenizer: Tokenizer) -> Programs:
     training = experiment.training
     steps = training.steps if training.optimizer.schedule == "cosine" else 0
     model = replace(experiment.model, vocabulary=tokenizer.size)
-    return _programs(model, training.optimizer, steps, training.smoothing, training.rng)
+    return _programs(
+        model, training.optimizer, steps, training.smoothing, training.rng, training.compute
+    )
 
 
 @functools.lru_cache(maxsize=8)
-def _programs(model: TransformerConfig, optimizer, steps, smoothing, rng) -> Programs:
+def _programs(model: TransformerConfig, optimizer, steps, smoothing, rng, compute) -> Programs:
     def make_model(rngs):
         return Transformer(model, rngs=rngs)
 
-    return Programs(make_model, optimizer, steps=steps, smoothing=smoothing, rng=rng)
+    settings = {"smoothing": smoothing, "rng": rng, "compute": compute}
+    return Programs(make_model, optimizer, steps=steps, **settings)
 
 
 def _record(

@@ -270,7 +270,7 @@ def _apart(members: Sequence[Experiment], prepared: Prepared) -> Step:
         every = []
         for index, one in enumerate(members):
             batch = plans[one.seed][number]
-            states[index], metrics = programs[index].train(batch.source.shape)(states[index], batch)
+            states[index], metrics = programs[index].step(states[index], batch)
             every.append(metrics)
         return every
 

@@ -13,15 +13,22 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from attention_jax.functional import scaled_dot
+from attention_jax.functional import attend, scaled_dot
 from attention_jax.functional.layers import dropout
 from attention_jax.functional.masks import Causal, Lengths
 from attention_jax.functional.positions import sinusoidal
 from attention_jax.functional.scores import Score
 from attention_jax.models.places import PARTS, Place
 from attention_jax.models.transformer_config import PRESETS, TransformerConfig
-from attention_jax.models.transformer_layers import DecoderLayer, EncoderLayer, Pass
+from attention_jax.models.transformer_layers import (
+    Arrange,
+    DecoderLayer,
+    EncoderLayer,
+    Pass,
+    as_it_is,
+)
 from attention_jax.modules import Dense, Embedding, LayerNorm
+from attention_jax.modules.attention import Attend
 
 __all__ = ["PRESETS", "Cache", "Transformer", "TransformerConfig", "Weights"]
 
@@ -62,7 +69,7 @@ class Transformer(nnx.Module):
         self.source_embedding = Embedding(tokens, width, rngs=rngs)
         if not config.tied:
             self.target_embedding = Embedding(tokens, width, rngs=rngs)
-            self.projection = Dense(width, tokens, bias=False, rngs=rngs)
+            self.projection = Dense(width, tokens, bias=False, letters="D V", rngs=rngs)
         layers = range(config.encoder_layers), range(config.decoder_layers)
         self.encoder = nnx.List([EncoderLayer(config, layer, rngs) for layer in layers[0]])
         self.decoder = nnx.List([DecoderLayer(config, layer, rngs) for layer in layers[1]])
@@ -78,6 +85,8 @@ class Transformer(nnx.Module):
         explain: bool | Callable[[Place, Array], Any] = False,
         heads: Callable[[Place, Array], Array] | None = None,
         score: Score = scaled_dot,
+        attend: Attend = attend,
+        arrange: Arrange = as_it_is,
     ):
         """Logits for every target position at once.
 
@@ -91,6 +100,8 @@ class Transformer(nnx.Module):
           heads: is given every place and what its heads give there, [B, T, H, K], and returns what
             goes into the output projection instead: to gate heads, to replace them, to look.
           score: of all attentions.
+          attend: computes all attentions, called as `functional.attend`: to spread long ones.
+          arrange: called with activations and their letters; says where they lie on devices.
 
         Returns:
           Logits [B, T, V]; with `explain` the pair (logits, `Weights`), or, for a function,
@@ -100,15 +111,15 @@ class Transformer(nnx.Module):
           ValueError: all weights are asked for, but layers have different numbers of heads.
         """
         look = (lambda _, weights: weights) if explain is True else explain or None
-        one = Pass(look, heads, score)
+        one = Pass(look, heads, score, attend, arrange)
         streams = self._streams(rng)
         memory = self._encode(source, streams, one)
-        x = self._embed(self._target_table(), target_in, streams.pop())
+        x = self._embed(self._target_table(), target_in, streams.pop(), one)
         memory_mask = Lengths(_lengths(source))
         for layer in self.decoder:
             rngs = [streams.pop() for _ in range(3)]
             x = layer(x, memory, Causal(), memory_mask, rngs, one)
-        logits = self._logits(x)
+        logits = arrange(self._logits(x), "B T V")
         if look is None:
             return logits
         return logits, _stacked(one.found) if explain is True else one.found
@@ -167,12 +178,13 @@ class Transformer(nnx.Module):
         places = 2 + 2 * self.config.encoder_layers + 3 * self.config.decoder_layers
         return [None] * places if rng is None else list(jax.random.split(rng, places))
 
-    def _embed(self, table: Embedding, tokens, rng):
-        x = table.embed(tokens)
-        return dropout(x + sinusoidal(*x.shape[1:])[None], self.config.dropout, rng)
+    def _embed(self, table: Embedding, tokens, rng, one: Pass):
+        x = one.arrange(table.embed(tokens), "B T D")
+        table = sinusoidal(*x.shape[1:], dtype=x.dtype)
+        return dropout(x + table[None], self.config.dropout, rng)
 
     def _encode(self, source, streams: list, one: Pass):
-        x = self._embed(self.source_embedding, source, streams.pop())
+        x = self._embed(self.source_embedding, source, streams.pop(), one)
         # Nobody reads padding, but the backward pass multiplies what it holds by zero.
         x = jnp.where((source != 0)[..., None], x, 0)
         mask = Lengths(_lengths(source))

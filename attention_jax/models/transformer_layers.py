@@ -12,12 +12,21 @@ import jax
 from flax import nnx
 from jaxtyping import Array
 
-from attention_jax.functional import scaled_dot
+from attention_jax.functional import attend, scaled_dot
 from attention_jax.functional.masks import Causal, Mask
 from attention_jax.functional.scores import Score
 from attention_jax.models.places import Place
 from attention_jax.models.transformer_config import TransformerConfig
 from attention_jax.modules import FeedForward, MultiHeadAttention, Residual
+from attention_jax.modules.attention import Attend
+
+Arrange = Callable[[Array, str], Array]
+"""Says where an array with axes of these letters lies, if it lies on several devices."""
+
+
+def as_it_is(x: Array, letters: str) -> Array:
+    """The `Arrange` of one device."""
+    return x
 
 
 @dataclass
@@ -28,21 +37,27 @@ class Pass:
       explain: from a place and its weights [B, H, T, S] to what is to be kept of them.
       heads: from a place and what its heads give, [B, T, H, K], to what they shall give.
       score: of all attentions.
+      attend: computes all attentions.
+      arrange: says where activations lie.
       found: what `explain` gave, by place.
     """
 
     explain: Callable[[Place, Array], Any] | None = None
     heads: Callable[[Place, Array], Array] | None = None
     score: Score = scaled_dot
+    attend: Attend = attend
+    arrange: Arrange = as_it_is
     found: dict[Place, Any] = field(default_factory=dict)
 
     def read(self, attention: MultiHeadAttention, place: Place, x, source, mask: Mask):
         """What `attention` gives each row of `x`, looked at and changed as asked."""
         if self.explain is not None:
             weights = attention.explain(x, source, mask=mask, score=self.score)
+            weights = self.arrange(weights, "B H T S")
             self.found[place] = self.explain(place, weights)
         change = None if self.heads is None else partial(self.heads, place)
-        return attention(x, source, mask=mask, score=self.score, change=change)
+        how: dict[str, Any] = {"score": self.score, "change": change, "attend": self.attend}
+        return self.arrange(attention(x, source, mask=mask, **how), "B T D")
 
 
 class EncoderLayer(nnx.Module):
@@ -58,7 +73,7 @@ class EncoderLayer(nnx.Module):
         """One layer further."""
         place = Place("encoder", self.layer)
         x = self.residuals[0](x, lambda y: one.read(self.attention, place, y, y, mask), rngs[0])
-        return self.residuals[1](x, self.feed_forward, rngs[1])
+        return one.arrange(self.residuals[1](x, self.feed_forward, rngs[1]), "B T D")
 
 
 class DecoderLayer(nnx.Module):
@@ -82,7 +97,7 @@ class DecoderLayer(nnx.Module):
 
         x = self.residuals[0](x, read_target, rngs[0])
         x = self.residuals[1](x, read_source, rngs[1])
-        return self.residuals[2](x, self.feed_forward, rngs[2])
+        return one.arrange(self.residuals[2](x, self.feed_forward, rngs[2]), "B T D")
 
     def step(self, x, key, value, cross_key, cross_value, memory_mask: Mask, position):
         """One target position against the cached keys and values; gives those back, grown."""

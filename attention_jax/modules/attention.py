@@ -1,6 +1,7 @@
 """Multi-head attention: the projections around `functional.attend`."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
@@ -14,6 +15,9 @@ from attention_jax.modules.layers import Dense
 
 Change = Callable[[Array], Array]
 """From what the heads give, [B, T, H, K], to what goes into the output projection."""
+
+Attend = Callable[..., Array]
+"""What computes an attention: called as `functional.attend`, with `score` and `mask`."""
 
 
 class MultiHeadAttention(nnx.Module):
@@ -63,12 +67,13 @@ class MultiHeadAttention(nnx.Module):
         size = width // heads if head_size is None else head_size
         self.width, self.heads, self.groups, self.head_size = width, heads, groups, size
         if heads:
-            self.query = Dense(width, heads * size, bias=False, rngs=rngs)
-            self.key = Dense(width, groups * size, bias=False, rngs=rngs)
-            self.value = Dense(width, groups * size, bias=False, rngs=rngs)
-            self.output = Dense(heads * size, width, bias=output_bias, rngs=rngs)
+            into: dict[str, Any] = {"bias": False, "rngs": rngs}
+            self.query = Dense(width, heads * size, letters="D H", **into)
+            self.key = Dense(width, groups * size, letters="D G", **into)
+            self.value = Dense(width, groups * size, letters="D G", **into)
+            self.output = Dense(heads * size, width, bias=output_bias, letters="H D", rngs=rngs)
         else:
-            self.bias = nnx.Param(jnp.zeros(width)) if output_bias else None
+            self.bias = nnx.Param(jnp.zeros(width), letters="D") if output_bias else None
 
     def queries(self, x: Float[Array, "B T D"]) -> Float[Array, "B T H K"]:
         """What each row looks for, head by head."""
@@ -93,6 +98,7 @@ class MultiHeadAttention(nnx.Module):
         *,
         score: Score = scaled_dot,
         change: Change | None = None,
+        attend: Attend = attend,
     ) -> Float[Array, "B T D"]:
         """All heads' outputs, changed if asked for, side by side through the output projection."""
         if not self.heads:
@@ -109,10 +115,11 @@ class MultiHeadAttention(nnx.Module):
         mask: Mask | None = None,
         score: Score = scaled_dot,
         change: Change | None = None,
+        attend: Attend = attend,
     ) -> Float[Array, "B T D"]:
         """Every row of `x` reads from the rows of `source` that the mask lets it see."""
         query, (key, value) = self.queries(x), self.sources(source)
-        return self.read(query, key, value, mask, score=score, change=change)
+        return self.read(query, key, value, mask, score=score, change=change, attend=attend)
 
     def explain(
         self,

@@ -1,4 +1,8 @@
-"""The parameters of everything in a Transformer but its attention."""
+"""The parameters of everything in a Transformer but its attention.
+
+Each carries the letters of its axes (`attention_jax.axes`) as metadata: what cuts a model over
+devices goes by them. Axes that were flattened into one have the letter of the first.
+"""
 
 from collections.abc import Callable
 from typing import Literal
@@ -13,11 +17,23 @@ from attention_jax.functional.layers import dense, dropout, layer_norm
 class Dense(nnx.Module):
     """An affine map; its kernel starts Glorot-uniform, its bias at zero."""
 
-    def __init__(self, inputs: int, outputs: int, *, bias: bool = True, rngs: nnx.Rngs):
-        """Takes `inputs` features and gives `outputs`; `bias=False` leaves the shift out."""
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        bias: bool = True,
+        letters: str = "D F",
+        rngs: nnx.Rngs,
+    ):
+        """Takes `inputs` features and gives `outputs`, axes of these letters.
+
+        `bias=False` leaves the shift out.
+        """
         kernel = nnx.initializers.glorot_uniform()(rngs.params(), (inputs, outputs))
-        self.kernel = nnx.Param(kernel)
-        self.bias = nnx.Param(jax.numpy.zeros(outputs)) if bias else None
+        self.kernel = nnx.Param(kernel, letters=letters)
+        shift = jax.numpy.zeros(outputs)
+        self.bias = nnx.Param(shift, letters=letters.split()[-1]) if bias else None
 
     def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B F"]:
         """x·W + b."""
@@ -29,8 +45,8 @@ class LayerNorm(nnx.Module):
 
     def __init__(self, width: int):
         """Normalises rows of `width` features."""
-        self.scale = nnx.Param(jax.numpy.ones(width))
-        self.bias = nnx.Param(jax.numpy.zeros(width))
+        self.scale = nnx.Param(jax.numpy.ones(width), letters="D")
+        self.bias = nnx.Param(jax.numpy.zeros(width), letters="D")
 
     def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
         """Rows of mean 0 and variance 1, scaled and shifted."""
@@ -47,7 +63,8 @@ class Embedding(nnx.Module):
     def __init__(self, vocabulary: int, width: int, *, rngs: nnx.Rngs):
         """A table of `vocabulary` rows of `width` features."""
         shape = (vocabulary, width)
-        self.table = nnx.Param(jax.random.normal(rngs.params(), shape) * width**-0.5)
+        table = jax.random.normal(rngs.params(), shape) * width**-0.5
+        self.table = nnx.Param(table, letters="V D")
 
     def embed(self, tokens: Int[Array, "*B T"]) -> Float[Array, "*B T D"]:
         """The tokens' vectors times √D."""
@@ -65,7 +82,7 @@ class FeedForward(nnx.Module):
     def __init__(self, width: int, inner: int, *, rngs: nnx.Rngs):
         """Goes from `width` features through `inner` ones and back."""
         self.expand = Dense(width, inner, rngs=rngs)
-        self.contract = Dense(inner, width, rngs=rngs)
+        self.contract = Dense(inner, width, letters="F D", rngs=rngs)
 
     def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
         """max(0, x·W₁ + b₁)·W₂ + b₂."""

@@ -168,7 +168,7 @@ class _Run:
             ledger.save(self.state, batches.get_state())
 
     def _step(self, batch: Batch) -> None:
-        self.state, metrics = self.programs.train(batch.source.shape)(self.state, batch)
+        self.state, metrics = self.programs.step(self.state, batch)
         self.pending.append((batch, metrics))
         jax.block_until_ready(self.pending[-AHEAD:][0][1].loss)
 

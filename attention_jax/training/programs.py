@@ -13,13 +13,7 @@ from jaxtyping import Array, Int
 
 from attention_jax.data.batches import Batch
 from attention_jax.training.optimizer import OptimizerConfig, make_optimizer
-from attention_jax.training.step import (
-    State,
-    initial_state,
-    make_eval_step,
-    make_train_step,
-    split,
-)
+from attention_jax.training.step import Metrics, State, eval_step, initial_state, split, train_step
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
@@ -30,20 +24,28 @@ AHEAD = 3
 class Programs:
     """Everything that training compiles, for one model and optimizer; runs of many seeds share it.
 
+    This is training on one device. `parallel` has the same for several: what it overrides says
+    where arrays lie, `place` and `put`, and how a step is spread over them, `_transformed`.
+
     Args:
       make_model: the model from its random streams.
       optimizer: how it is trained.
       steps: of the whole run, for the schedule.
       smoothing: of the training labels.
       rng: generator of the dropout stream.
+      compute: what the model computes in.
 
     Attributes:
       graph: the model's structure.
       structs: shapes and dtypes of a training state.
       parameters: how many numbers the model has.
       seconds: spent on tracing and compiling so far.
-      step_bytes: what the largest compiled training step holds at once: state, batch, temporaries.
+      step_bytes: what the largest compiled training step holds at once on a device: state, batch,
+        temporaries.
+      devices: how many one step runs on.
     """
+
+    devices = 1
 
     def __init__(
         self,
@@ -53,9 +55,12 @@ class Programs:
         steps: int,
         smoothing: float,
         rng: str,
+        compute: str = "float32",
     ):
         transformation = make_optimizer(optimizer, steps)
-        self.graph, _ = split(nnx.eval_shape(lambda: make_model(nnx.Rngs(0))))
+        self.model = nnx.eval_shape(lambda: make_model(nnx.Rngs(0)))
+        self.graph, _ = split(self.model)
+        self.optimizer = transformation
 
         @jax.jit
         def start(seed: Int[Array, ""]) -> State:
@@ -65,32 +70,42 @@ class Programs:
         self._seed = jax.ShapeDtypeStruct((), np.uint32)
         self.structs: State = jax.eval_shape(self._start, self._seed)
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.structs.params))
-        self._train = make_train_step(self.graph, transformation, smoothing=smoothing, rng=rng)
+        settings: dict[str, Any] = {"smoothing": smoothing, "rng": rng, "compute": compute}
         # Perplexity and the loss of held-out text are those of the labels themselves.
-        self._evaluate = make_eval_step(self.graph)
+        self._train, self._evaluate = self._transformed(
+            functools.partial(train_step, self.graph, transformation, **settings),
+            functools.partial(eval_step, self.graph, compute=compute),
+        )
         self._compiled: dict[Any, Callable[..., Any]] = {}
         self.seconds = 0.0
         self.step_bytes = 0
 
     def start(self, seed: int) -> State:
-        """A fresh training state, a pure function of the seed."""
+        """A fresh training state in its place, a pure function of the seed."""
         return self._program("start", self._start, self._seed)(np.uint32(seed))
 
-    def train(self, shape: tuple[int, int]) -> Any:
-        """The training step for batches of [rows, length]; it uses its state up."""
-        return self._program(("train", shape), self._train, self.structs, _structs(shape))
+    def place(self, state: State) -> State:
+        """A state of numpy arrays in its place, with memory of its own: a step uses it up."""
+        return jax.device_put(state, may_alias=False)
 
-    def evaluate(self, shape: tuple[int, int]) -> Callable[[Any, Batch], Any]:
-        """The evaluation for batches of [rows, length]: sums over (params, batch)."""
-        return self._program(
-            ("evaluate", shape), self._evaluate, self.structs.params, _structs(shape)
-        )
+    def whole(self, tree: Any) -> Any:
+        """A placed tree as it is kept: each array once and in full."""
+        return tree
+
+    def put(self, batch: Batch) -> Batch:
+        """A batch on its way into a step."""
+        return batch
+
+    def step(self, state: State, batch: Batch) -> tuple[State, Metrics]:
+        """One step of training; the state that goes in is used up."""
+        placed = self.put(batch)
+        return self._training(placed)(state, placed)
 
     def compile(self, shapes: Iterable[tuple[int, int]], held_out: tuple[int, int]) -> None:
-        """Makes the programs for training batches and held-out batches of these shapes."""
-        for shape in shapes:
-            self.train(shape)
-        self.evaluate(held_out)
+        """Makes the programs for training batches and held-out batches of [rows, length]."""
+        for rows, length in shapes:
+            self._training(self.batch_structs(rows, length))
+        self._evaluation(self.batch_structs(*held_out))
 
     def loss(
         self, params: Any, batches: Sequence[Batch], *, between: Callable[[], None] | None = None
@@ -98,7 +113,7 @@ class Programs:
         """Negative log-likelihood in nats a token, unsmoothed; summed in float64 on the host.
 
         Args:
-          params: of the model.
+          params: of the model, placed as in a state.
           batches: held-out ones.
           between: called before each batch; what it raises ends this.
         """
@@ -106,10 +121,32 @@ class Programs:
         for batch in batches:
             if between is not None:
                 between()
-            sums.append(self.evaluate(batch.source.shape)(params, batch))
+            placed = self.put(batch)
+            sums.append(self._evaluation(placed)(params, placed))
             jax.block_until_ready(sums[-AHEAD:][0])
         found = jax.device_get(sums)
         return math.fsum(float(s.nll) for s in found) / math.fsum(float(s.tokens) for s in found)
+
+    def _transformed(self, train: Callable[..., Any], evaluate: Callable[..., Any]) -> Any:
+        """The functions of a step, jitted, from what makes a step and what makes an evaluation."""
+        return jax.jit(train(), donate_argnums=0), jax.jit(evaluate())
+
+    def batch_structs(self, rows: int, length: int) -> Batch:
+        """Shapes and dtypes of what `put` makes of a batch of [rows, length]."""
+        ids = jax.ShapeDtypeStruct((rows, length), np.int32)
+        return Batch(ids, ids, ids, jax.ShapeDtypeStruct((rows, length), np.float32))
+
+    def state_structs(self) -> State:
+        """Shapes and dtypes of a placed state."""
+        return self.structs
+
+    def _training(self, batch: Batch) -> Any:
+        name = "train", batch.source.shape
+        return self._program(name, self._train, self.state_structs(), batch)
+
+    def _evaluation(self, batch: Batch) -> Any:
+        name = "evaluate", batch.source.shape
+        return self._program(name, self._evaluate, self.state_structs().params, batch)
 
     def _program(self, name: Any, function: Any, *structs: Any) -> Callable[..., Any]:
         if name not in self._compiled:
@@ -138,8 +175,3 @@ def _counter() -> list[int]:
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     return count
-
-
-def _structs(shape: tuple[int, int]) -> Batch:
-    ids = jax.ShapeDtypeStruct(shape, np.int32)
-    return Batch(ids, ids, ids, jax.ShapeDtypeStruct(shape, np.float32))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from attention_jax.data.batches import Batch
@@ -72,18 +73,14 @@ def make_train_step(
     smoothing: float = 0.0,
     rng: str = "rbg",
 ) -> Callable[[State, Batch], tuple[State, Metrics]]:
-    """The jitted step (state, batch) -> (state, metrics); the state that goes in is used up.
-
-    A batch of padding only has loss 0 and changes nothing but the optimizer's moments. One whose
-    loss or gradient is not finite changes nothing but `sound`, and so do all after it.
-    """
+    """The jitted `train_step`; the state that goes in is used up."""
     return jax.jit(train_step(graph, optimizer, smoothing=smoothing, rng=rng), donate_argnums=0)
 
 
 def make_eval_step(
     graph: nnx.GraphDef, *, smoothing: float = 0.0
 ) -> Callable[[Params, Batch], Loss]:
-    """The jitted evaluation (params, batch) -> sums over the batch's tokens, without dropout."""
+    """The jitted `eval_step`."""
     return jax.jit(eval_step(graph, smoothing=smoothing))
 
 
@@ -93,20 +90,42 @@ def train_step(
     *,
     smoothing: float,
     rng: str,
+    compute: str = "float32",
+    over: str | None = None,
     guarded: bool = True,
 ) -> Callable[..., tuple[State, Metrics]]:
     """The step as it is, (state, batch, *, rate, **call) -> (state, metrics), to be transformed.
 
-    `rate` multiplies the learning rate, None leaves it; `call` goes into the model's call. What is
-    not `guarded` lets what is not finite into the state: to measure what the guard costs.
+    A batch of padding only has loss 0 and changes nothing but the optimizer's moments. One whose
+    loss or gradient is not finite changes nothing but `sound`, and so do all after it.
+
+    Args:
+      graph: the model's structure.
+      optimizer: from gradients to updates.
+      smoothing: ε of the labels.
+      rng: generator of the dropout stream.
+      compute: the dtype that parameters are cast to in front of the model.
+      over: the name of a mapped axis, as of pmap, along which there is a part of the batch each:
+        the step is that of the whole batch, and each part draws its own dropout.
+      guarded: False lets what is not finite into the state: to measure what the guard costs.
+
+    Returns:
+      A function in which `rate` multiplies the learning rate, None leaves it; `call` goes into the
+      model's call.
     """
-    gradient_of = jax.value_and_grad(mean_loss(graph, smoothing=smoothing), has_aux=True)
+    loss_of = mean_loss(graph, smoothing=smoothing, compute=compute, over=over)
+    gradient_of = jax.value_and_grad(loss_of, has_aux=True)
 
     def step(
         state: State, batch: Batch, *, rate: Float[Array, ""] | None = None, **call: Any
     ) -> tuple[State, Metrics]:
         key = dropout_key(state, rng)
+        if over is not None:
+            key = jax.random.fold_in(key, lax.axis_index(over))
         (loss, sums), gradient = gradient_of(state.params, batch, key, **call)
+        if over is not None:
+            # Each part has divided by the tokens of all: sums are what the whole batch gives.
+            loss, sums, gradient = lax.psum((loss, sums, gradient), over)
         updates, moments = optimizer.update(gradient, state.optimizer, state.params)
         if rate is not None:
             updates = jax.tree.map(lambda update: update * rate.astype(update.dtype), updates)
@@ -126,22 +145,29 @@ def train_step(
 
 
 def mean_loss(
-    graph: nnx.GraphDef, *, smoothing: float
+    graph: nnx.GraphDef, *, smoothing: float, compute: str = "float32", over: str | None = None
 ) -> Callable[..., tuple[Float[Array, ""], Loss]]:
     """What training lowers, (params, batch, key, **call) -> (mean over tokens, sums).
 
-    `key` is of dropout, None for none of it; `call` goes into the model's call.
+    `key` is of dropout, None for none of it; `call` goes into the model's call; `compute` and
+    `over` are as in `train_step`: of a part of a batch, its share of the mean and its own sums.
     """
 
     def loss(
         params: Params, batch: Batch, key: Array | None, **call: Any
     ) -> tuple[Float[Array, ""], Loss]:
-        model = nnx.merge(graph, params)
+        model = nnx.merge(graph, cast(params, compute))
         logits = model(batch.source, batch.target_in, rng=key, **call)
         sums = smoothed_cross_entropy(logits, batch.target_out, batch.weights, smoothing=smoothing)
-        return sums.loss / jnp.maximum(sums.tokens, 1), sums
+        tokens = sums.tokens if over is None else lax.psum(sums.tokens, over)
+        return sums.loss / jnp.maximum(tokens, 1), sums
 
     return loss
+
+
+def cast(params: Params, dtype: str) -> Params:
+    """The parameters as numbers of this dtype, "float32" as they are; gradients in their own."""
+    return params if dtype == "float32" else jax.tree.map(lambda x: x.astype(dtype), params)
 
 
 def dropout_key(state: State, rng: str) -> Array:
@@ -149,11 +175,13 @@ def dropout_key(state: State, rng: str) -> Array:
     return jax.random.fold_in(jax.random.wrap_key_data(state.rng, impl=rng), state.step)
 
 
-def eval_step(graph: nnx.GraphDef, *, smoothing: float) -> Callable[..., Loss]:
-    """The evaluation as it is, (params, batch, **call) -> sums, to be transformed."""
+def eval_step(
+    graph: nnx.GraphDef, *, smoothing: float = 0.0, compute: str = "float32"
+) -> Callable[..., Loss]:
+    """The evaluation as it is, (params, batch, **call) -> sums over tokens, to be transformed."""
 
     def step(params: Params, batch: Batch, **call: Any) -> Loss:
-        logits = nnx.merge(graph, params)(batch.source, batch.target_in, **call)
+        logits = nnx.merge(graph, cast(params, compute))(batch.source, batch.target_in, **call)
         return smoothed_cross_entropy(logits, batch.target_out, batch.weights, smoothing=smoothing)
 
     return step

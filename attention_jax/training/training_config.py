@@ -36,6 +36,8 @@ class TrainingConfig:
     """seconds that a run may take to finish its step and save it when it is asked to stop"""
     rng: Literal["rbg", "threefry2x32"] = "rbg"
     """generator of dropout: the fastest, or the one that is the same on every device"""
+    compute: Literal["float32", "bfloat16"] = "float32"
+    """what the model computes in; parameters, loss and optimizer stay float32"""
 
     def __post_init__(self):
         """Refuses numbers that make no run."""
@@ -55,5 +57,9 @@ class TrainingConfig:
             raise ValueError(f"skip_limit is {self.skip_limit}; 0 or more would fit")
         if not 0 < self.grace < math.inf:
             raise ValueError(f"grace is {self.grace}; a number of seconds above 0 would fit")
-        if self.rng not in ("rbg", "threefry2x32"):
-            raise ValueError(f"rng is {self.rng!r}; rbg or threefry2x32 would fit")
+        for name, fits in (
+            ("rng", ("rbg", "threefry2x32")),
+            ("compute", ("float32", "bfloat16")),
+        ):
+            if getattr(self, name) not in fits:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; {' or '.join(fits)} would fit")

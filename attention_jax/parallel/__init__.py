@@ -1,0 +1,1 @@
+"""Functions and steps over many devices: replicated (pmap), on meshes, around rings."""
