@@ -6,6 +6,7 @@ that are no text), bad/ (batches without a finite loss) and damaged/ (checkpoint
 was written). From it alone a run can be resumed, evaluated and used.
 """
 
+import contextlib
 import functools
 import json
 import sys
@@ -19,6 +20,9 @@ from attention_jax.data import DataConfig, Tokenizer, write_quarantine
 from attention_jax.decoding import DecodingConfig, Translator
 from attention_jax.models.sizes import cache_bytes
 from attention_jax.models.transformer import Transformer, TransformerConfig
+from attention_jax.parallel.engines import SINGLE, check_heads, engine, programs_on
+from attention_jax.parallel.layout import Layout
+from attention_jax.training import peers
 from attention_jax.training.chosen import Which, read_params
 from attention_jax.training.environment import environment, versions
 from attention_jax.training.folder import check_room, claimed
@@ -76,8 +80,12 @@ def run(
     quiet: bool = False,
     prepared: Prepared | None = None,
     stop_after: int | None = None,
+    mesh: str = "auto",
 ) -> dict[str, Any]:
     """Trains, evaluates and records an experiment; resumes what the folder holds of it.
+
+    Of several processes (`parallel.processes.join`) all call it, with a folder that all of them
+    see; one of them writes.
 
     Args:
       experiment: what to run.
@@ -85,40 +93,45 @@ def run(
       quiet: shows nothing.
       prepared: corpus and tokenizer of `experiment.data`, to share them between runs.
       stop_after: stops after a checkpoint at this step, for tests; the record is then partial.
+      mesh: the devices that train; see `parallel.engines.engine`. It may be another when a run goes
+        on: checkpoints fit all.
 
     Returns:
       The record that result.json holds. A finished run is not run again.
 
     Raises:
-      ValueError: the folder is another's, or the data or the checkpoints do not fit.
+      ValueError: the folder is another's, or the data, the checkpoints or the devices do not fit.
       OSError: the folder cannot be written, or the disk is too full.
       Stopped: SIGTERM or Ctrl-C came; what was done until then is saved.
     """
     folder = Path(folder)
     compilations()  # starts counting
     mine = configs.to_json(experiment)
+    one = peers.writes()
     with (
-        claimed(folder, mine, lambda: configs.to_json(read_config(folder))),
+        claimed(folder, mine, lambda: configs.to_json(read_config(folder)))
+        if one
+        else contextlib.nullcontext(),
         Signals(experiment.training.grace) as signals,
     ):
         result = folder / "result.json"
-        if result.exists():
+        if peers.share(result.exists()):
             return read_result(folder)
-        before, kept = compilations(), folder / "tokenizer.json"
+        before = compilations()
         if prepared is not None and prepared.data != experiment.data:
             raise ValueError("prepared is of another data config than the experiment's")
+        if one:
+            prepared = _prepared(experiment, folder, prepared)
+        peers.barrier("prepared")  # so that the others find what one has
         if prepared is None:
-            prepared = prepare(experiment.data, Tokenizer.load(kept) if kept.exists() else None)
-        if not kept.exists():
-            prepared.tokenizer.save(kept)
-        write_quarantine(folder / "quarantine.jsonl", prepared.corpus)
-        if not (folder / "environment.json").exists():
-            _write_json(folder / "environment.json", environment())
-        programs = programs_of(experiment, prepared.tokenizer)
-        check_room(folder, experiment.training.keep, programs.parameters)
+            prepared = prepare(experiment.data, Tokenizer.load(folder / "tokenizer.json"))
+        how = engine(mesh)
+        programs = programs_of(experiment, prepared.tokenizer, how)
         plan = prepared.plan(experiment.seed)
-        if not quiet:
-            _introduce(experiment, prepared, programs, plan)
+        if one:
+            _begin(experiment, folder, programs, how)
+            if not quiet:
+                _introduce(experiment, prepared, programs, plan)
         held_out = prepared.held_out()
         fitted = fit(
             programs,
@@ -136,19 +149,22 @@ def run(
         signals.stop(saved=fitted.step > 0, said=done if fitted.step else "")
         if not fitted.finished:
             return {"name": experiment.name, "seed": experiment.seed, "steps": fitted.step}
-        scoring = experiment.scoring
-        params = read_params(folder, programs.structs.params, scoring.which)
-        scored = score(programs, params, prepared, experiment.decoding, scoring, held_out)
-        write_translations(folder / "translations.jsonl", prepared, scored)
-        record = _record(experiment, programs, fitted, scored)
-        record["programs"] = compilations() - before
-        _write_json(result, record)
-        return record
+        record = None
+        if one:
+            scoring = experiment.scoring
+            params = read_params(folder, programs.structs.params, scoring.which)
+            alone = programs_of(experiment, prepared.tokenizer)
+            scored = score(alone, params, prepared, experiment.decoding, scoring, held_out)
+            write_translations(folder / "translations.jsonl", prepared, scored)
+            record = _record(experiment, programs, fitted, scored) | {"mesh": str(how)}
+            record["programs"] = compilations() - before
+            _write_json(result, record)
+        return peers.share(record)
 
 
-def resume(folder: str | Path, *, quiet: bool = False) -> dict[str, Any]:
+def resume(folder: str | Path, *, quiet: bool = False, mesh: str = "auto") -> dict[str, Any]:
     """Goes on with the run that a folder holds; see `run`."""
-    return run(read_config(folder), folder, quiet=quiet)
+    return run(read_config(folder), folder, quiet=quiet, mesh=mesh)
 
 
 def load(folder: str | Path, which: Which = "best") -> tuple[Experiment, Tokenizer, Any, Any]:
@@ -255,23 +271,48 @@ def origin(experiment: Experiment, prepared: Prepared) -> Origin:
     )
 
 
-def programs_of(experiment: Experiment, tokenizer: Tokenizer) -> Programs:
-    """What training compiles; experiments that differ in their seed alone share it."""
-    training = experiment.training
+def programs_of(
+    experiment: Experiment, tokenizer: Tokenizer, how: str | Layout = SINGLE
+) -> Programs:
+    """What training compiles on an engine; experiments that differ in their seed alone share it.
+
+    Raises:
+      ValueError: the model's heads cannot be cut as the engine's layout asks.
+    """
+    training, model = experiment.training, replace(experiment.model, vocabulary=tokenizer.size)
+    if isinstance(how, Layout):
+        counts = [model.heads_at(place) for place in model.places()]
+        check_heads(how, [*counts, model.key_value_heads or model.heads])
     steps = training.steps if training.optimizer.schedule == "cosine" else 0
-    model = replace(experiment.model, vocabulary=tokenizer.size)
-    return _programs(
-        model, training.optimizer, steps, training.smoothing, training.rng, training.compute
-    )
+    settings = training.smoothing, training.rng, training.compute
+    return _programs(how, model, training.optimizer, steps, *settings)
 
 
 @functools.lru_cache(maxsize=8)
-def _programs(model: TransformerConfig, optimizer, steps, smoothing, rng, compute) -> Programs:
+def _programs(how, model: TransformerConfig, optimizer, steps, smoothing, rng, compute) -> Programs:
     def make_model(rngs):
         return Transformer(model, rngs=rngs)
 
     settings = {"smoothing": smoothing, "rng": rng, "compute": compute}
-    return Programs(make_model, optimizer, steps=steps, **settings)
+    return programs_on(how, make_model, optimizer, steps=steps, **settings)
+
+
+def _prepared(experiment: Experiment, folder: Path, prepared: Prepared | None) -> Prepared:
+    """Corpus and tokenizer, with what of them is kept in the folder."""
+    kept = folder / "tokenizer.json"
+    if prepared is None:
+        prepared = prepare(experiment.data, Tokenizer.load(kept) if kept.exists() else None)
+    if not kept.exists():
+        prepared.tokenizer.save(kept)
+    write_quarantine(folder / "quarantine.jsonl", prepared.corpus)
+    return prepared
+
+
+def _begin(experiment: Experiment, folder: Path, programs: Programs, how: str | Layout) -> None:
+    if not (folder / "environment.json").exists():
+        where = {"mesh": str(how), "processes": peers.count()}
+        _write_json(folder / "environment.json", environment() | where)
+    check_room(folder, experiment.training.keep, programs.parameters)
 
 
 def _record(
@@ -305,6 +346,8 @@ def _record(
 
 def _introduce(experiment: Experiment, prepared: Prepared, programs: Programs, plan) -> None:
     notes = [f"{experiment.name}: {programs.parameters:,} parameters, {plan}"]
+    notes += [f"on {programs.devices} devices"] if programs.devices > 1 else []
+    notes += programs.notes
     notes += prepared.corpus.notes
     notes += [prepared.examples("train").note] if prepared.examples("train").dropped else []
     print("\n".join(notes), file=sys.stderr, flush=True)

@@ -128,7 +128,7 @@ def test_train_goes_on_with_the_folders_own_config(capsys, folder, monkeypatch):
     monkeypatch.setattr(experiment, "run", lambda *a, **o: seen.append((a, o)) or {"loss": 1.0})
     code, out, _ = say(capsys, "train", "--run", folder, "--quiet")
     assert (code, json.loads(out)) == (0, {"loss": 1.0})
-    assert seen == [((experiment.read_config(folder), folder), {"quiet": True})]
+    assert seen == [((experiment.read_config(folder), folder), {"quiet": True, "mesh": "auto"})]
     new = folder.parent / "new"
     say(capsys, "train", "--run", new, "--model.preset", "base", "--model.heads", "4")
     asked = seen[-1][0][0]

@@ -5,6 +5,8 @@
 - `output = weigh(weights, value)`, `[*B, T, H, E]`
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -61,8 +63,30 @@ def attend(
     Source: Bahdanau et al. 2015; Vaswani et al. 2017, section 3.2.
     """
     options = {"score": score, "normalize": normalize, "mask": mask, "bias": bias}
-    backend = plan_attention(query, key, value, **options, backend=backend).backend
-    hidden = None
+    return attend_on(None, query, key, value, **options, backend=backend)
+
+
+def attend_on(
+    platform: str | None,
+    query: Float[Array, "*B T H K"],
+    key: Float[Array, "*B S G J"],
+    value: Float[Array, "*B S G E"],
+    *,
+    backend: str = "auto",
+    **options: Any,
+) -> Float[Array, "*B T H E"]:
+    """What `attend` gives with these options, compiled for a platform that need not be here.
+
+    Args:
+      platform: "cpu", "gpu" or "tpu"; None for where it runs here.
+      query: as in `attend`, like all that follows.
+      key: as in `attend`.
+      value: as in `attend`.
+      backend: as in `attend`.
+      **options: score, normalize, mask and bias, as in `attend`.
+    """
+    plan = plan_attention(query, key, value, **options, backend=backend, platform=platform)
+    backend, mask, hidden = plan.backend, options["mask"], None
     if mask is not None:
         query, bad_queries = clean(query)
         key, bad_keys = clean(key)
@@ -73,7 +97,7 @@ def attend(
             hidden = tainted(bad_queries, bad_sources, mask)
         else:
             hidden = tainted_by_rows(bad_queries, bad_sources, as_mask(mask))
-        options["mask"] = mask
+        options |= {"mask": mask}
 
     output = SERVING[backend](query, key, value, **options)
     # A select and not a product, so that rows which nobody asks about pass no NaN backward.

@@ -1,6 +1,10 @@
-"""The training loop, in one place: killed at any moment and resumed, it gives the same bits."""
+"""The training loop, in one place: killed at any moment and resumed, it gives the same bits.
+
+Of several processes all run it, step by step together; one of them writes.
+"""
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +13,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from attention_jax.data.batches import Batch, BatchPlan, train_iterator
-from attention_jax.training import checkpoint
+from attention_jax.data.batches import Batch, BatchPlan, part_of, train_iterator
+from attention_jax.training import checkpoint, peers
 from attention_jax.training.checkpoint import Checkpoints
 from attention_jax.training.environment import peak_memory
 from attention_jax.training.ledger import Diverged, Ledger, Progress
@@ -92,22 +96,27 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     signals = signals or Signals()
     before, spent = compilations(), programs.seconds
+    share, multiple = programs.share, programs.multiple
+    held_out = [part_of(batch, *share, multiple=multiple) for batch in validation]
     keep, every = config.keep, config.checkpoint_every
     state, progress = _begin(programs, config, folder, seed, origin)
     places = {"keep": keep, "every": every, "origin": origin}
     with Checkpoints(folder / "checkpoints", **places) as saver:
-        metrics, done = folder / "metrics.jsonl", progress.step
+        metrics = folder / "metrics.jsonl" if peers.writes() else None
+        done = progress.step
         with Log(metrics, step=done, steps=config.steps, quiet=quiet) as log:
             ledger = Ledger(config, saver, log, progress, saved=done or None)
             if not progress.finished:  # all programs before the first step: no step waits for one
                 programs.compile(plan.shapes, validation[0].source.shape)
+                peers.barrier("compiled")  # between devices none waits long
             ledger.compile_seconds = programs.seconds - spent
             with signals.finishing():
-                _Run(programs, validation, ledger, state, folder, signals).train(plan, stop_after)
+                _Run(programs, plan, held_out, ledger, state, folder, signals).train(stop_after)
                 saver.wait()
             signals.saved = progress.step > 0
-        if progress.finished:
+        if progress.finished and peers.writes():
             write_mean(saver, programs.structs.params, config.average, folder)
+        peers.barrier("fitted")
     memory, kind = peak_memory()
     return Fitted(
         progress.step,
@@ -128,25 +137,27 @@ class _Run:
     """One sitting of a run: the loop."""
 
     programs: Programs
+    plan: BatchPlan
     validation: Sequence[Batch]
     ledger: Ledger
     state: State
     folder: Path
     signals: Signals
     pending: list[tuple[Batch, Metrics]] = field(default_factory=list)
+    asked: deque[jax.Array] = field(default_factory=deque)
     began: float = 0.0
 
-    def train(self, plan: BatchPlan, stop_after: int | None) -> None:
-        ledger, progress, signals = self.ledger, self.ledger.progress, self.signals
+    def train(self, stop_after: int | None) -> None:
+        ledger, progress, programs = self.ledger, self.ledger.progress, self.programs
         if progress.finished:
             return
-        batches = train_iterator(plan)
+        batches = train_iterator(self.plan, share=programs.share, multiple=programs.multiple)
         if progress.position is not None:
             batches.set_state(progress.position)
         self.began = time.perf_counter()
         if ledger.validation_due:  # not made before the run was asked to stop
             self._validate()
-        while not progress.finished and signals.asked is None:
+        while not progress.finished and not self._asked():
             self._step(next(batches))
             progress.step += 1
             if ledger.line_due:
@@ -159,13 +170,31 @@ class _Run:
             stop = progress.step == stop_after
             if ledger.checkpoint_due or better or stop:
                 self._collect()
-                ledger.save(self.state, batches.get_state())
+                ledger.save(programs.whole(self.state), batches.get_state())
                 self.began = time.perf_counter()
             if stop:
                 return
         if progress.step > 0:
             self._collect()
-            ledger.save(self.state, batches.get_state())
+            ledger.save(programs.whole(self.state), batches.get_state())
+
+    def _asked(self) -> bool:
+        """Whether this run was asked to stop; of several processes any, told to all at once.
+
+        The processes agree on the device, and read what they agreed on when the device is there, so
+        that no step waits for it.
+        """
+        if peers.count() == 1:
+            return self.signals.asked is not None
+        self.asked.append(peers.most(self.signals.asked or 0))
+        number = int(jax.device_get(self.asked.popleft())) if len(self.asked) > AHEAD else 0
+        if number:
+            self.signals.asked = number
+        return number > 0
+
+    def _check(self) -> None:
+        if self._asked():
+            raise Asked
 
     def _step(self, batch: Batch) -> None:
         self.state, metrics = self.programs.step(self.state, batch)
@@ -176,7 +205,7 @@ class _Run:
         """Whether the loss is the best so far; not judged at all if asked to stop meanwhile."""
         try:
             better = self.ledger.judge(
-                self.programs.loss(self.state.params, self.validation, between=self.signals.check)
+                self.programs.loss(self.state.params, self.validation, between=self._check)
             )
         except Asked:
             better = False
@@ -198,20 +227,20 @@ class _Run:
             left = [batch for batch, _ in self.pending[good:]]
             self.pending.clear()
             if left:
-                self._leave_out(self.ledger.progress.step - len(left) + 1, left[0], found[good])
+                self._leave_out(self.ledger.progress.step - len(left) + 1, found[good])
                 for batch in left[1:]:
                     self._step(batch)
 
-    def _leave_out(self, step: int, batch: Batch, metrics: Metrics) -> None:
-        state = self.state._replace(sound=np.asarray(True))
+    def _leave_out(self, step: int, metrics: Metrics) -> None:
+        state = _on_host(self.programs.whole(self.state))._replace(sound=np.asarray(True))
         kept = self.folder / BAD / str(step)
         # As text: JSON has no word for what is not finite.
         loss, norm = str(float(metrics.loss)), str(float(metrics.gradient_norm))
         record = {"step": step, "loss": loss, "gradient_norm": norm}
-        tree = {"state": state, "batch": batch._asdict()}
+        tree = {"state": state, "batch": self.plan[step - 1]._asdict()}  # all processes' parts
         checkpoint.write(kept, tree, record, origin=self.ledger.saver.origin)
         self.ledger.leave_out(step, metrics, kept)
-        self.state = state._replace(step=np.asarray(jax.device_get(state.step) + 1, np.int32))
+        self.state = self.programs.place(state._replace(step=np.asarray(state.step + 1, np.int32)))
 
 
 def _begin(
@@ -223,8 +252,16 @@ def _begin(
     if step is None:
         return programs.start(seed), Progress()
     state, record = found.take(step)
-    # A copy: the first step uses its state up, and numpy's memory is not the device's to use.
-    return jax.device_put(state, may_alias=False), Progress.of(record)
+    return programs.place(state), Progress.of(record)
+
+
+def _on_host(tree: Any) -> Any:
+    """A tree in full, whoever holds its parts."""
+    if peers.count() == 1:
+        return jax.device_get(tree)
+    from jax.experimental.multihost_utils import process_allgather
+
+    return jax.tree.map(lambda leaf: np.asarray(process_allgather(leaf, tiled=True)), tree)
 
 
 def write_mean(saver: Checkpoints, structs: Any, average: int, folder: Path) -> None:

@@ -43,9 +43,15 @@ class Programs:
       step_bytes: what the largest compiled training step holds at once on a device: state, batch,
         temporaries.
       devices: how many one step runs on.
+      notes: what a user should know of how the model lies on them, a line each.
+      share: which part of a batch, of how many, this process puts in; one alone puts in all.
+      multiple: of it a batch has rows before it is cut into such parts.
     """
 
     devices = 1
+    notes: Sequence[str] = ()
+    share = (0, 1)
+    multiple = 1
 
     def __init__(
         self,
@@ -85,7 +91,8 @@ class Programs:
         return self._program("start", self._start, self._seed)(np.uint32(seed))
 
     def place(self, state: State) -> State:
-        """A state of numpy arrays in its place, with memory of its own: a step uses it up."""
+        """A state of numpy arrays in its place, with memory of its own."""
+        # A step uses its state up, and numpy's memory is not the device's to use.
         return jax.device_put(state, may_alias=False)
 
     def whole(self, tree: Any) -> Any:

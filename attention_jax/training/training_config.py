@@ -62,4 +62,6 @@ class TrainingConfig:
             ("compute", ("float32", "bfloat16")),
         ):
             if getattr(self, name) not in fits:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; {' or '.join(fits)} would fit")
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; {' or '.join(fits)} would fit"
+                )
