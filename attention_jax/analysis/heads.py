@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from attention_jax.analysis.alignment import (
@@ -38,6 +39,8 @@ from attention_jax.data import (
     load_corpus,
 )
 from attention_jax.models.places import PARTS, Head, Place
+from attention_jax.parallel.layout import Layout
+from attention_jax.parallel.statistics import call_on, placed_params, placed_positions, sums_on
 from attention_jax.training import checkpoint
 from attention_jax.training.chosen import Which, step_of
 from attention_jax.training.log import replace_file
@@ -58,6 +61,8 @@ def measure(
     params: Any,
     batches: Sequence[Batch],
     aligned: Sequence[Aligned] | None = None,
+    *,
+    layout: Layout | None = None,
 ) -> dict[str, Any]:
     """What each head of a model does on some batches, from one pass.
 
@@ -66,6 +71,8 @@ def measure(
       params: its parameters.
       batches: the sentences; batches of few shapes need few compilations.
       aligned: the batches' words and gold links, for alignment error rates.
+      layout: of the devices that share the work, each with its own rows, heads and queries; None
+        for one device.
 
     Returns:
       "heads": a dict for each head: "part", "layer", "head", the means of `STATISTICS`,
@@ -75,14 +82,22 @@ def measure(
       None where there is nothing to measure.
 
     Raises:
-      ValueError: there are no batches.
+      ValueError: there are no batches, or the layout cuts sentences whose words are aligned.
     """
     if not batches:
         raise ValueError("batches is empty; at least one would fit")
     words = [None] * len(batches) if aligned is None else [one.words for one in aligned]
+    mesh = None
+    if layout is not None:
+        if aligned is not None and layout.sequence > 1:
+            raise ValueError(
+                f"aligned words need whole sentences; {layout} cuts them, and sequence=1 would fit"
+            )
+        mesh = layout.mesh()
+        params = placed_params(graph, params, mesh)
     # Batch by batch: what came before is on the host before the next is looked at.
     found = [
-        jax.device_get(_look(graph, params, batch, tokens))
+        _seen(graph, params, batch, tokens, mesh)
         for batch, tokens in zip(batches, words, strict=True)
     ]
     heads, similarity = [], {part: [] for part in PARTS}
@@ -185,8 +200,24 @@ def write(folder: str | Path, found: Mapping[str, Any]) -> Path:
     return path
 
 
-@partial(jax.jit, static_argnums=0)
-def _look(graph, params, batch: Batch, words: Words | None) -> dict[Place, Seen]:
+def _seen(graph, params, batch: Batch, words: Words | None, mesh: Mesh | None) -> dict[Place, Seen]:
+    """All that is kept of one batch, on the host."""
+    if mesh is None:
+        return jax.device_get(_look(graph, params, batch, words))
+    placed = placed_positions(batch, mesh), placed_positions(words, mesh, filler=-1)
+    found = jax.device_get(_look(graph, params, *placed, mesh))
+    # Rows that were put behind have no links to count.
+    rows = len(batch.source)
+    return {
+        place: one if one.links is None else one._replace(links=one.links[:rows])
+        for place, one in found.items()
+    }
+
+
+@partial(jax.jit, static_argnames=("graph", "mesh"))
+def _look(
+    graph, params, batch: Batch, words: Words | None, mesh: Mesh | None = None
+) -> dict[Place, Seen]:
     """All that is kept of one batch."""
     source, target = batch.source != 0, batch.weights != 0
     rows = {"encoder": (source, source), "decoder": (target, target), "cross": (target, source)}
@@ -200,10 +231,14 @@ def _look(graph, params, batch: Batch, words: Words | None) -> dict[Place, Seen]
         links = None
         if place.part == "cross" and words is not None:
             mean = weights.sum(1, keepdims=True) / max(1, weights.shape[1])
-            links = link_words(jnp.concatenate([weights, mean], 1), words)
-        return Seen(attention_sums(weights, *rows[place.part]), links, None)
+            # Joined as links: joined as weights they would be gathered.
+            links = jnp.concatenate([link_words(weights, words), link_words(mean, words)], 1)
+        return Seen(add(weights, *rows[place.part]), links, None)
 
-    _, seen = nnx.merge(graph, params)(batch.source, batch.target_in, explain=reduce, heads=watch)
+    add = attention_sums if mesh is None else partial(sums_on, mesh, attention_sums)
+    call = {} if mesh is None else call_on(mesh)
+    model = nnx.merge(graph, params)
+    _, seen = model(batch.source, batch.target_in, explain=reduce, heads=watch, **call)
     return {place: one._replace(outputs=outputs.get(place)) for place, one in seen.items()}
 
 

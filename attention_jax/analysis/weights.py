@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import entr
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 STATISTICS = ("entropy", "distance", "confidence", "previous", "next", "same", "first")
 
@@ -25,7 +25,10 @@ class Sums(NamedTuple):
 
 
 def attention_sums(
-    weights: Float[Array, "B H T S"], queries: Bool[Array, "B T"], sources: Bool[Array, "B S"]
+    weights: Float[Array, "B H T S"],
+    queries: Bool[Array, "B T"],
+    sources: Bool[Array, "B S"],
+    first: int | Int[Array, ""] = 0,
 ) -> Sums:
     """Sums over queries of what describes a head; `means` divides them.
 
@@ -38,11 +41,12 @@ def attention_sums(
       weights: of one attention; rows of queries that count sum to one.
       queries: which count; the others influence nothing, whatever their rows hold.
       sources: which are no padding.
+      first: the position of the first query.
     """
     real = queries[:, :, None] & sources[:, None, :]
     weights = jnp.where(real[:, None], weights, 0)
     source = jnp.arange(real.shape[2])[None]
-    offset_TS = source - jnp.arange(real.shape[1])[:, None]
+    offset_TS = source - (first + jnp.arange(real.shape[1])[:, None])
     # What is linear in the weights needs only their sum over the batch.
     weights_HTS, real_TS = weights.sum(0), real.sum(0)
     totals = {
