@@ -10,6 +10,7 @@ Source: Jacobs et al. 2023, "DeepSpeed Ulysses".
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,8 @@ from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float
 
-from attention_jax.functional import attend, plan_attention
+from attention_jax.functional import plan_attention, softmax
+from attention_jax.functional.attend import attend_on
 from attention_jax.functional.scores import Score
 from attention_jax.parallel.split_masks import Outline
 from attention_jax.parallel.zigzag import AXIS
@@ -60,14 +62,13 @@ def _whole(plan: Exchange, query, key, value, arrays):
         _swapped(x, -2, -3)[..., :length, :, :]
         for x, length in ((query, queries), (key, sources), (value, sources))
     )
-    options = {"score": plan.score, "mask": mask, "backend": plan.backend}
+    options: dict[str, Any] = {"score": plan.score, "mask": mask, "backend": plan.backend}
+    platform = plan.mesh.devices.flat[0].platform  # of devices that need not be here
     # What keeps all logits is no choice here, unless it is asked for by name.
-    if (
-        plan.backend == "auto"
-        and plan_attention(query, key, value, **options).backend == "reference"
-    ):
+    chosen = plan_attention(query, key, value, **options, platform=platform).backend
+    if plan.backend == "auto" and chosen == "reference":
         options["backend"] = "chunked"
-    output = attend(query, key, value, **options)
+    output = attend_on(platform, query, key, value, **options, normalize=softmax, bias=None)
     spare = [(0, 0)] * (output.ndim - 3) + [(0, filling), (0, 0), (0, 0)]
     return _swapped(jnp.pad(output, spare), -3, -2)
 
