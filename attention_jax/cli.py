@@ -1,9 +1,10 @@
-"""The command line: attention-jax train | translate | evaluate | compare | replay | doctor.
+"""The command line: attention-jax train | translate | evaluate | compare | replay | plan | doctor.
 
 Options are the fields of the config dataclasses. What a user can put right is answered in one line,
 with exit code 2; ATTENTION_JAX_TRACEBACK=1 shows the whole traceback instead.
 """
 
+import contextlib
 import difflib
 import itertools
 import json
@@ -26,6 +27,7 @@ commands:
   evaluate   score a trained model on its held-out text
   compare    put finished runs side by side in one report
   replay     run a batch once more whose loss or gradient was not finite, and say what was not
+  plan       compile a training step for devices that are not here: does it fit, how fast is it
   doctor     check this machine and its packages
 
 attention-jax COMMAND --help lists the options of a command."""
@@ -44,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "evaluate": _evaluate,
         "compare": _compare,
         "replay": _replay,
+        "plan": _plan,
         "doctor": _doctor,
     }
     if words and words[0] not in (*commands, "-h", "--help"):
@@ -122,7 +125,11 @@ def _train(words: list[str]) -> None:
         quiet: bool = False,
         warm: bool = False,
         mesh: str = "auto",
-    ) -> tuple[Path, Experiment, bool, bool, str]:
+        distributed: bool = False,
+        coordinator: str | None = None,
+        processes: int | None = None,
+        process: int | None = None,
+    ) -> dict[str, Any]:
         """Train a model in a run folder, or go on with the run that the folder holds.
 
         Args:
@@ -132,15 +139,27 @@ def _train(words: list[str]) -> None:
           warm: keep freed memory for the next step (glibc); 1.2 to 2 times faster on CPUs
           mesh: the devices that train: auto, single, replicate (pmap), or axes of a mesh with their
             devices, of data, fsdp, model and sequence, such as data=4,model=2
+          distributed: be one of several processes that SLURM, Open MPI, Kubernetes or a Cloud TPU
+            started, all with this same command
+          coordinator: be one of several processes: HOST:PORT of the first of them
+          processes: how many there are, with coordinator
+          process: the number of this one, from 0, with coordinator
         """
-        return run, experiment, quiet, warm, mesh
+        return locals()
 
-    folder, experiment, quiet, warm, mesh = parse(train, f"{PROGRAM} train", words)
-    if warm:
+    given = parse(train, f"{PROGRAM} train", words)
+    if given["warm"]:
         from attention_jax.training.allocator import restart_warm
 
         restart_warm()
-    record = run(experiment, folder, quiet=quiet, mesh=mesh)
+    where = [given[name] for name in ("coordinator", "processes", "process")]
+    together: Any = contextlib.nullcontext()
+    if given["distributed"] or any(one is not None for one in where):
+        from attention_jax.parallel.processes import joined
+
+        together = joined(*where)
+    with together:
+        record = run(given["experiment"], given["run"], quiet=given["quiet"], mesh=given["mesh"])
     print(json.dumps(record, indent=2))
 
 
@@ -227,6 +246,12 @@ def _replay(words: list[str]) -> None:
     found = replayed(folder, programs, tokenizer, **settings)
     print(account(found), file=sys.stderr, flush=True)
     print(json.dumps(found, indent=2, allow_nan=False))
+
+
+def _plan(words: list[str]) -> int:
+    from attention_jax.parallel.plan_command import plan
+
+    return plan(words)
 
 
 def _given(options: Any, *names: str) -> dict[str, Any]:
