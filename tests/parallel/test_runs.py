@@ -1,0 +1,56 @@
+"""Whole runs on several devices: recorded, stopped, and gone on with on other devices."""
+
+import json
+
+import pytest
+
+from attention_jax.experiment import run
+from attention_jax.training import checkpoint
+from tests.tiny_run import tiny, write_corpus
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    corpus = write_corpus(tmp_path_factory.mktemp("corpus"))
+    return tiny(corpus, steps=12, rng="threefry2x32")
+
+
+def bits(folder):
+    steps = checkpoint.finished(folder / "checkpoints")
+    manifests = [
+        checkpoint.read_manifest(folder / "checkpoints" / str(step)).leaves for step in steps
+    ]
+    return steps, manifests
+
+
+def test_a_run_goes_on_with_the_same_bits_on_the_same_mesh(experiment, tmp_path):
+    mesh = "data=2,fsdp=2,model=2"
+    whole = run(experiment, tmp_path / "whole", quiet=True, mesh=mesh)
+    run(experiment, tmp_path / "parts", quiet=True, mesh=mesh, stop_after=7)
+    parts = run(experiment, tmp_path / "parts", quiet=True, mesh=mesh)
+    assert bits(tmp_path / "whole") == bits(tmp_path / "parts")
+    assert parts["loss"] == whole["loss"] and whole["mesh"] == mesh
+    recorded = json.loads((tmp_path / "whole" / "environment.json").read_text("utf-8"))
+    assert recorded["mesh"] == mesh
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_on_any_other_devices(experiment, tmp_path):
+    alone = run(experiment, tmp_path / "alone", quiet=True)
+    folder = tmp_path / "moved"
+    run(experiment, folder, quiet=True, mesh="fsdp=8", stop_after=4)
+    run(experiment, folder, quiet=True, mesh="sequence=4,model=2", stop_after=8)
+    moved = run(experiment, folder, quiet=True, mesh="single")
+    # Dropout is the same on every mesh: threefry's numbers go by their place in the whole.
+    assert moved["loss"] == pytest.approx(alone["loss"], rel=1e-3)
+    assert (moved["mesh"], moved["tokens"]) == ("single", alone["tokens"])
+
+
+def test_devices_that_do_not_fit_leave_nothing_behind(experiment, tmp_path):
+    for mesh, message in (
+        ("data=3", "takes 3 devices, and there are 8"),
+        ("model=8", "2 heads or key/value heads cannot be cut into 8 parts"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run(experiment, tmp_path / "run", quiet=True, mesh=mesh)
+        assert not (tmp_path / "run").exists()
