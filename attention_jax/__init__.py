@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the same names as in _HOMES, for editors and type checkers
+    from attention_jax import parallel
     from attention_jax.data import Batch, DataConfig, Tokenizer, load_corpus
     from attention_jax.decoding import DecodingConfig, Translator
     from attention_jax.experiment import Experiment, load, resume, run
@@ -164,6 +165,7 @@ _HOMES = {
     "mix_heads": "functional",
     "one_hot": "functional",
     "orthogonal_projection": "functional",
+    "parallel": "parallel",
     "plan_attention": "functional",
     "predicted_centers": "functional",
     "relative": "functional",
@@ -259,6 +261,7 @@ __all__ = [
     "mix_heads",
     "one_hot",
     "orthogonal_projection",
+    "parallel",
     "plan_attention",
     "predicted_centers",
     "relative",
@@ -290,7 +293,8 @@ def __getattr__(name: str) -> Any:
     """Loads the part that a name is of, once."""
     if name not in _HOMES:
         raise AttributeError(f"module 'attention_jax' has no attribute {name!r}")
-    found = getattr(importlib.import_module(f"attention_jax.{_HOMES[name]}"), name)
+    home = importlib.import_module(f"attention_jax.{_HOMES[name]}")
+    found = home if _HOMES[name] == name else getattr(home, name)
     globals()[name] = found
     return found
 
