@@ -1,0 +1,135 @@
+"""The sizes and parts of a decoder-only Transformer, published ones among them.
+
+Source: Radford et al. 2019 (`gpt2`); Touvron et al. 2023, "Llama 2", and 2023, "LLaMA", table 2
+(`7b`); Karpathy 2023, nanoGPT, the settings for a CPU in its README (`gpt-shakespeare`).
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args, get_type_hints
+
+from attention_jax.models.places import Head, Place
+
+
+@dataclass(frozen=True)
+class DecoderOnlyConfig:
+    """The sizes and parts of a decoder-only Transformer."""
+
+    preset: Literal["gpt-shakespeare", "gpt2", "7b"] = "gpt-shakespeare"
+    """the published sizes that the other fields start from"""
+    vocabulary: int = 65
+    """V: tokens; training sets it to the tokenizer's size"""
+    width: int = 128
+    """D: features of a token between layers"""
+    layers: int = 4
+    """layers, each attention and a feed-forward network"""
+    heads: int = 4
+    """H: attention heads a layer; divides the width, unless head_size is given"""
+    key_value_heads: int | None = None
+    """G: heads of keys and values, shared by groups of heads; divides heads; None: as many"""
+    head_size: int | None = None
+    """K: features of a head's queries, keys and values; None: width / heads"""
+    feed_forward: int = 512
+    """F: features inside the feed-forward networks"""
+    context: int = 64
+    """tokens of a text; learned positions have no more, the others any number"""
+    dropout: float = 0.0
+    """rate after each sub-layer and on the embedded tokens; rounded to 1/256"""
+    positions: Literal["learned", "sinusoidal", "rotary"] = "learned"
+    """added to the embeddings, or turning queries and keys"""
+    norm: Literal["layer", "rms"] = "layer"
+    """normalisation in front of each sub-layer and at the end"""
+    activation: Literal["gelu", "swiglu"] = "gelu"
+    """of the feed-forward networks; swiglu has a gate, a third kernel"""
+    bias: bool = False
+    """all affine maps but the last have a bias"""
+    window: int | None = None
+    """how many tokens a token sees, itself and those right before it; None: all before it"""
+    tied: bool = True
+    """one table for tokens and logits; else two"""
+    remat: bool = False
+    """training keeps only what goes into each layer, and computes the rest again (memory for a
+    third more arithmetic)"""
+
+    def __post_init__(self):
+        """Refuses sizes that no model can have."""
+        for name in ("vocabulary", "width", "layers", "heads", "feed_forward", "context"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("head_size", "window"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1, or None")
+        if self.head_size is None and self.width % self.heads:
+            fits = [h for h in range(1, self.width + 1) if self.width % h == 0]
+            raise ValueError(
+                f"heads is {self.heads}, which does not divide width, {self.width}; "
+                f"head counts that fit: {', '.join(map(str, fits))}"
+            )
+        groups = self.key_value_heads
+        if groups is not None and (groups < 1 or self.heads % groups):
+            raise ValueError(f"key_value_heads is {groups}; it must divide heads, {self.heads}")
+        if self.positions == "sinusoidal" and self.width % 2:
+            raise ValueError(f"width is {self.width}; sinusoidal positions need an even width")
+        if self.positions == "rotary" and self.size_of_head % 2:
+            raise ValueError(
+                f"heads have {self.size_of_head} features; rotary positions need an even number"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and less than 1")
+        hints = get_type_hints(type(self))
+        for name in ("preset", "positions", "norm", "activation"):
+            if getattr(self, name) not in (fits := get_args(hints[name])):
+                raise ValueError(f"{name} is {getattr(self, name)!r}; one of {fits} fits")
+
+    @property
+    def size_of_head(self) -> int:
+        """K, features of a head's queries, keys and values."""
+        return self.width // self.heads if self.head_size is None else self.head_size
+
+    @property
+    def groups(self) -> int:
+        """G, heads of keys and values."""
+        return self.heads if self.key_value_heads is None else self.key_value_heads
+
+    def places(self) -> list[Place]:
+        """All attentions."""
+        return [Place("decoder", layer) for layer in range(self.layers)]
+
+    def heads_at(self, place: Place) -> int:
+        """How many heads an attention has: the same everywhere."""
+        return self.heads
+
+    def every_head(self) -> list[Head]:
+        """All heads, layer by layer."""
+        return [Head(*place, head) for place in self.places() for head in range(self.heads)]
+
+
+PRESETS = {
+    "gpt-shakespeare": DecoderOnlyConfig(),
+    "gpt2": DecoderOnlyConfig(
+        "gpt2",
+        vocabulary=50_257,
+        width=768,
+        layers=12,
+        heads=12,
+        feed_forward=3_072,
+        context=1_024,
+        dropout=0.1,
+        bias=True,
+    ),
+    "7b": DecoderOnlyConfig(
+        "7b",
+        vocabulary=32_000,
+        width=4_096,
+        layers=32,
+        heads=32,
+        feed_forward=11_008,
+        context=4_096,
+        positions="rotary",
+        norm="rms",
+        activation="swiglu",
+        tied=False,
+        remat=True,
+    ),
+}
+"""nanoGPT's for Shakespeare on a CPU (0.8 M parameters), GPT-2's smallest (124 M), and that of
+Llama 2 7B (6.74 G)."""
