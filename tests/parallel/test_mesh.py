@@ -45,7 +45,7 @@ CONFIG = TransformerConfig(
     dropout=0.0,
 )
 # With the paper's eps, 1e-9, Adam makes whole steps of what is only rounding.
-OPTIMIZER = OptimizerConfig(peak=0.01, warmup=10, eps=1e-5)
+OPTIMIZER = OptimizerConfig(peak=0.01, warmup=10, eps=1e-3)
 
 
 def batch(seed: int, rows: int = ROWS) -> Batch:
@@ -109,7 +109,7 @@ def test_three_engines_end_at_the_same_loss_after_fifty_steps(one):
     for programs in (programs_of(replicated), on("data=2,model=2")):
         state, metrics = trained(programs, start, 50)
         for mine, theirs in zip(metrics, others, strict=True):
-            np.testing.assert_allclose(mine.loss, theirs.loss, rtol=1e-3)
+            np.testing.assert_allclose(mine.loss, theirs.loss, rtol=1e-4)
             assert mine.tokens == theirs.tokens and mine.sound
         assert state.step == wanted.step == 50
 
