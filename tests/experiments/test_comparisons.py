@@ -53,8 +53,15 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
+ALIKE = ("head_sizes", "matched_parameters")
+"""grids that take the path of head_counts with other sizes"""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.exhaustive] if name in ALIKE else []) for name in GRIDS],
+)
 def test_smoke(name, cache, tmp_path):
     environment = {**os.environ, "ATTENTION_JAX_CACHE": str(cache)}
     command = [sys.executable, "-m", f"experiments.{name}", "--smoke", "--out", tmp_path / "o"]

@@ -65,6 +65,7 @@ def test_any_row_at_any_sizes(row, sizes):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @given(row=rows, sizes=sizes())
 @settings(max_examples=200)
 def test_many_rows_at_many_sizes(row, sizes):
