@@ -71,6 +71,11 @@ class MeshPrograms(Programs):
         if jax.process_count() > 1:
             self.share, self.multiple = own_part(self.mesh), layout.batches
         super().__init__(make_model, optimizer, **settings)
+        if settings.get("rng") == "rbg" and layout.size > 1:
+            self.notes.append(
+                "training.rng is rbg: every device of a mesh draws the dropout of all; with "
+                "threefry2x32 each draws its own"
+            )
 
     def start(self, seed: int) -> State:
         """See `Programs.start`; each device makes its own part."""
@@ -128,7 +133,7 @@ class MeshPrograms(Programs):
             transform_non_params=lambda _: whole,
         )
         self.shardings = State(params, moments, whole, whole, whole)
-        self.notes = list(self._left_whole(letters))
+        self.notes: list[str] = list(self._left_whole(letters))
         self._batch = NamedSharding(self.mesh, spec("B T"))
         self._sharded_start = jax.jit(self._start, out_shardings=self.shardings)
         self._copy = jax.jit(

@@ -176,3 +176,8 @@ def test_parameters_without_letters_are_refused():
 
     with pytest.raises(ValueError, match=r"kernel has shape \[2, 3\] and the letters ''"):
         letters_of(Bare())
+
+
+def test_dropout_drawn_over_and_over_is_said():
+    assert any("threefry2x32" in note for note in on("data=2", rng="rbg").notes)
+    assert not on("data=2").notes
