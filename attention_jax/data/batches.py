@@ -4,20 +4,26 @@ Every shape is one compiled program, so there are few. Which batch stands at pos
 function of (seed, i): to resume a run exactly, its position is all that must be kept.
 """
 
-import hashlib
 import sys
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from attention_jax.data.buckets import choose, rounded, rows_within
+from attention_jax.data.examples import Examples, encode_pairs
 from attention_jax.data.flat import Flat
-from attention_jax.data.lines import DataError
-from attention_jax.data.pair import Pair
-from attention_jax.data.tokens import PAD, START, Tokenizer
+from attention_jax.data.tokens import PAD, START
+
+__all__ = [
+    "Batch",
+    "BatchPlan",
+    "Examples",
+    "encode_pairs",
+    "eval_batches",
+    "part_of",
+    "train_iterator",
+]
 
 
 class Batch(NamedTuple):
@@ -36,78 +42,6 @@ class Batch(NamedTuple):
     target_in: Any
     target_out: Any
     weights: Any
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Encoded pairs without marks.
-
-    Attributes:
-      sources: token numbers, int32, one array for each pair.
-      targets: the same of the other side.
-      max_length: the most tokens that a side has, its END included.
-      kept: for each pair, its place among the pairs that came in.
-      dropped: how many were too long and are not here.
-    """
-
-    sources: Sequence[np.ndarray]
-    targets: Sequence[np.ndarray]
-    max_length: int
-    kept: np.ndarray = field(repr=False)
-    dropped: int = 0
-
-    def __len__(self) -> int:
-        return len(self.sources)
-
-    @property
-    def note(self) -> str:
-        """What was dropped and why, in one line."""
-        return (
-            f"dropped {self.dropped:,} of {self.dropped + len(self):,} pairs with more than "
-            f"{self.max_length} tokens on a side, the end mark included"
-        )
-
-    def digest(self) -> str:
-        """SHA-256 of all tokens of all pairs, in hex: the same on every machine."""
-        found = hashlib.sha256()
-        for side in (self.sources, self.targets):
-            sizes = np.array([len(side), *map(len, side)], dtype="<i8")
-            found.update(sizes.tobytes())
-            for ids in side:
-                found.update(np.asarray(ids, dtype="<i4").tobytes())
-        return found.hexdigest()
-
-
-def encode_pairs(pairs: Iterable[Pair], tokenizer: Tokenizer, *, max_length: int) -> Examples:
-    """Encodes pairs and drops the ones that are too long; `Examples.note` reports it.
-
-    Args:
-      pairs: sentences and translations.
-      tokenizer: of both languages.
-      max_length: the most tokens a side, its END included.
-
-    Raises:
-      DataError: nothing is left, or there was nothing.
-    """
-    pairs = list(pairs)
-    sides = [
-        [np.asarray(ids, dtype=np.int32) for ids in tokenizer.encode_all(texts)]
-        for texts in ((pair.source for pair in pairs), (pair.target for pair in pairs))
-    ]
-    longest = np.array([max(len(s), len(t)) + 1 for s, t in zip(*sides, strict=True)], dtype=int)
-    kept = np.flatnonzero(longest <= max_length)
-    if not len(kept):
-        found = f"; the shortest has {longest.min()}" if len(pairs) else ""
-        raise DataError(
-            f"none of {len(pairs):,} pairs has at most {max_length} tokens a side{found}."
-        )
-    return Examples(
-        sources=[sides[0][i] for i in kept],
-        targets=[sides[1][i] for i in kept],
-        max_length=max_length,
-        kept=kept,
-        dropped=len(pairs) - len(kept),
-    )
 
 
 class BatchPlan:
@@ -165,12 +99,29 @@ class BatchPlan:
         return len(self._cuts)
 
     def __getitem__(self, index: int) -> Batch:
+        return self.share(index, 0, 1)
+
+    def share(self, index: int, part: int, of: int, *, multiple: int = 1) -> Batch:
+        """One of the equal parts of batch `index`, row after row; no other row is gathered.
+
+        Args:
+          index: of the batch, from 0.
+          part: which part, from 0.
+          of: how many parts there are.
+          multiple: of it the whole batch has rows, filled up with empty ones; of divides it.
+
+        Raises:
+          IndexError: there is no such batch.
+          ValueError: there is no such part, or of does not divide the rows.
+        """
         if index < 0:
             raise IndexError(f"batches are numbered from 0; {index} is none.")
         epoch, place = divmod(int(index), len(self))
         order, batches = self._order(epoch)
         length, start, end = self._cuts[batches[place]]
-        return _batch(self._source, self._target, order[start:end], self._rows[length], length)
+        here = _rows_of(self._rows[length], part, of, multiple)
+        places = order[start:end][here]
+        return _batch(self._source, self._target, places, here.stop - here.start, length)
 
     def __iter__(self):
         """The batches of the first epoch."""
@@ -204,11 +155,31 @@ class BatchPlan:
             return self._epochs[epoch]
 
 
-def train_iterator(plan: BatchPlan, *, threads: int = 2, ahead: int = 16) -> Any:
+def part_of(batch: Batch, part: int, of: int, *, multiple: int = 1) -> Batch:
+    """One of the equal parts of a batch on the host; see `BatchPlan.share`."""
+    here = _rows_of(len(batch.source), part, of, multiple)
+
+    def cut(x: np.ndarray) -> np.ndarray:
+        found = x[here]
+        return np.pad(found, [(0, here.stop - here.start - len(found)), (0, 0)])
+
+    return Batch(*map(cut, batch))
+
+
+def train_iterator(
+    plan: BatchPlan,
+    *,
+    share: tuple[int, int] = (0, 1),
+    multiple: int = 1,
+    threads: int = 2,
+    ahead: int = 16,
+) -> Any:
     """An endless iterator over the plan, read ahead by threads.
 
     Args:
       plan: what to read.
+      share: which part of every batch, of how many; see `BatchPlan.share`.
+      multiple: of it every whole batch has rows.
       threads: how many read at once.
       ahead: how many batches wait ready.
 
@@ -219,7 +190,8 @@ def train_iterator(plan: BatchPlan, *, threads: int = 2, ahead: int = 16) -> Any
     import grain
 
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
-    return iter(grain.MapDataset.source(_Endless(plan)).to_iter_dataset(options))
+    source = _Endless(plan, share, multiple)
+    return iter(grain.MapDataset.source(source).to_iter_dataset(options))
 
 
 def eval_batches(
@@ -251,14 +223,28 @@ def eval_batches(
 class _Endless:
     """The plan as a source without end; Grain wraps positions around at a source's own length."""
 
-    def __init__(self, plan: BatchPlan):
-        self._plan = plan
+    def __init__(self, plan: BatchPlan, share: tuple[int, int], multiple: int):
+        self._plan, self._share, self._multiple = plan, share, multiple
 
     def __len__(self) -> int:
         return sys.maxsize
 
     def __getitem__(self, index: int) -> Batch:
-        return self._plan[index]
+        if self._share == (0, 1) and self._multiple == 1:
+            return self._plan[index]
+        return self._plan.share(index, *self._share, multiple=self._multiple)
+
+
+def _rows_of(rows: int, part: int, of: int, multiple: int) -> slice:
+    """The rows of one part, of a batch filled up to a multiple."""
+    rows += -rows % multiple
+    if not 0 <= part < of or rows % of:
+        raise ValueError(
+            f"part {part} of {of} of {rows} rows; a part from 0 to {max(of, 1) - 1}, and as many "
+            "parts as divide the rows, would fit"
+        )
+    size = rows // of
+    return slice(part * size, (part + 1) * size)
 
 
 def _flat(examples: Examples, vocabulary: int | None) -> tuple[Flat, Flat]:

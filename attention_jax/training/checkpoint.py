@@ -2,9 +2,11 @@
 
 Orbax gives asynchronous writes that a kill at any moment cannot break. Added here: a manifest in
 every checkpoint, against which all that is read is verified, and which checkpoints stay.
+
+Several processes write one checkpoint together, each its shards, into a folder that all of them
+see; each reads by itself.
 """
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +14,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from attention_jax.training import peers
+from attention_jax.training.arrays import copies, digest, flatten, mean
+from attention_jax.training.contexts import alone, with_manifest
 from attention_jax.training.failures import as_os_error, check_place, first_line, quieten
 from attention_jax.training.manifest import (
     NAME,
@@ -20,9 +25,20 @@ from attention_jax.training.manifest import (
     Origin,
     check_leaves,
     describe,
-    hash_of,
     read_manifest,
 )
+
+__all__ = [
+    "Checkpoints",
+    "Restored",
+    "digest",
+    "finished",
+    "flatten",
+    "mean",
+    "read",
+    "read_record",
+    "write",
+]
 
 _BLOCK = 4096  # of the disk, which every array may begin anew
 
@@ -64,7 +80,7 @@ class Checkpoints:
         self.keeper = _Keeper(keep, every)
         self.origin = origin or {}
         self.verify = verify
-        with _json_manifest():
+        with with_manifest():
             self._orbax = ocp.training.Checkpointer(
                 str(self.folder),
                 save_decision_policy=policies.FixedIntervalPolicy(1),
@@ -104,23 +120,26 @@ class Checkpoints:
         return [step for step in self.steps if step % self.keeper.every == 0]
 
     def save(self, step: int, state: Any, record: Mapping[str, Any], *, best: int | None) -> None:
-        """Copies the state to the host and starts writing it; waits for the write before this one.
+        """Copies the state and starts writing it; waits for the write before this one.
 
         Args:
           step: batches done.
-          state: any pytree of arrays.
+          state: any pytree of arrays; those that are sharded over processes are written by all of
+            them, which all save at the same step.
           record: what else to keep; JSON.
           best: the step with the best validation loss, whose checkpoint stays.
 
         Raises:
           OSError: this write could not start, or the one before failed; the last good one stays.
         """
-        arrays = _on_host(state)
+        arrays = copies(state)
         manifest = _manifest(arrays, record, self.origin, verify=self.verify)
         self.wait()
         self.keeper.best = best
         # Orbax survives a full disk, but its threads fill the screen with what they think of it.
-        check_place(self.folder, _size(arrays, manifest))
+        if peers.writes():
+            check_place(self.folder, _size(arrays, manifest))
+        peers.barrier("save")  # Orbax meets on the devices, where none waits long
         try:
             self._writing = self._orbax.save_checkpointables_async(
                 step, {"state": arrays, NAME: manifest}, force=True
@@ -163,7 +182,10 @@ class Checkpoints:
 
 
 def read(folder: Path, structs: Any, *, at: str = "", verify: bool = True) -> Restored:
-    """One checkpoint's folder as numpy arrays; see `Checkpoints.load`."""
+    """One checkpoint's folder as numpy arrays; see `Checkpoints.load`.
+
+    Whoever wrote it, with whatever mesh: this process reads it alone, and holds all of it.
+    """
     from orbax.checkpoint import v1 as ocp
 
     quieten()
@@ -178,24 +200,15 @@ def read(folder: Path, structs: Any, *, at: str = "", verify: bool = True) -> Re
         for name, leaf in manifest.leaves.items()
     }
     try:
-        arrays = ocp.load(str(folder), chosen, checkpointable_name="state")
+        with alone():
+            arrays = ocp.load(str(folder), chosen, checkpointable_name="state")
     except Exception as error:  # whatever Orbax finds wrong with the folder
         raise Damaged(f"{folder} is damaged: {first_line(error)}") from error
     for name in wanted if verify else ():
-        found, leaf = arrays[name], manifest.leaves[name]
-        if (found.dtype.name, found.shape, hash_of(found)) != leaf:
+        if not manifest.leaves[name].fits(arrays[name]):
             raise Damaged(f"{folder} is damaged: {name} is not what was written")
     leaves = [arrays[name] for name in wanted]
     return Restored(jax.tree.unflatten(jax.tree.structure(structs), leaves), manifest.record)
-
-
-def digest(params: Any) -> str:
-    """SHA-256 over all arrays: equal exactly if all bits are."""
-    total = hashlib.sha256()
-    for name, leaf in flatten(jax.device_get(params)).items():
-        total.update(f"{name} {leaf.dtype} {leaf.shape}".encode())
-        total.update(np.ascontiguousarray(leaf).tobytes())
-    return total.hexdigest()
 
 
 def finished(folder: Path) -> list[int]:
@@ -214,6 +227,8 @@ def write(
 ) -> None:
     """Writes one checkpoint of its own, in place of what the folder held.
 
+    Of several processes all come here and write it together.
+
     Raises:
       OSError: it could not be written.
     """
@@ -221,33 +236,17 @@ def write(
 
     quieten()
     folder = Path(folder).absolute()
-    folder.parent.mkdir(exist_ok=True)
-    arrays = _on_host(tree)
+    arrays = copies(tree)
     manifest = _manifest(arrays, record, origin or {})
-    check_place(folder.parent, _size(arrays, manifest))
+    if peers.writes():
+        folder.parent.mkdir(exist_ok=True)
+        check_place(folder.parent, _size(arrays, manifest))
+    peers.barrier("write")
     try:
-        with _json_manifest():
+        with with_manifest():
             ocp.save_checkpointables(str(folder), {"state": arrays, NAME: manifest}, overwrite=True)
     except Exception as error:
         raise as_os_error(error, folder.parent) from error
-
-
-def mean(trees: list[Any]) -> Any:
-    """The mean of trees of arrays, summed in float64 in their order; dtypes stay."""
-
-    def average(*leaves):
-        total = np.zeros(leaves[0].shape, np.float64)
-        for leaf in leaves:
-            total += np.asarray(leaf, np.float64)
-        return (total / len(leaves)).astype(leaves[0].dtype)
-
-    return jax.tree.map(average, *trees)
-
-
-def flatten(tree: Any) -> dict[str, Any]:
-    """Leaves by their path, such as "params.encoder.0.norm.scale", in the tree's own order."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 
 
 class _Keeper:
@@ -265,18 +264,13 @@ class _Keeper:
         return [step in kept for step in steps]
 
 
-def _on_host(tree: Any) -> dict[str, np.ndarray]:
-    """Copies of all arrays: on a CPU the host sees the very buffers that the next step reuses."""
-    return {name: np.array(leaf) for name, leaf in flatten(jax.device_get(tree)).items()}
-
-
-def _size(arrays: Mapping[str, np.ndarray], manifest: Mapping[str, Any]) -> int:
+def _size(arrays: Mapping[str, np.ndarray | jax.Array], manifest: Mapping[str, Any]) -> int:
     """Bytes that a checkpoint may take on the disk."""
     return sum(array.nbytes + _BLOCK for array in arrays.values()) + len(str(manifest))
 
 
 def _manifest(
-    arrays: Mapping[str, np.ndarray],
+    arrays: Mapping[str, np.ndarray | jax.Array],
     record: Mapping[str, Any],
     origin: Origin,
     *,
@@ -284,14 +278,3 @@ def _manifest(
 ) -> dict[str, Any]:
     leaves = describe(arrays, hashed=verify)
     return Manifest(leaves, dict(record), origin).to_json()
-
-
-def _json_manifest() -> Any:
-    """The Orbax context in which a manifest is a readable file of JSON."""
-    from orbax.checkpoint import v1 as ocp
-
-    registry = ocp.handlers.local_registry()
-    registry.add(ocp.handlers.JsonHandler, checkpointable_name=NAME)
-    context = ocp.Context()
-    context.checkpointables.registry = registry
-    return context

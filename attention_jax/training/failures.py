@@ -75,9 +75,14 @@ class _Left:
     """Of the process as a whole."""
 
     behind = False
-    """a write failed, and threads of it may be left"""
+    """threads may be left that wait for what will not come"""
     hook: Any = None
     """what `sys.unraisablehook` was before"""
+
+
+def abandon() -> None:
+    """`leave` will wait for nothing: others of this run, or of its threads, have ended already."""
+    _Left.behind = True
 
 
 def leave(code: int) -> NoReturn:

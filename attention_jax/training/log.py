@@ -17,7 +17,8 @@ class Log:
 
     Args:
       path: the file; lines of steps past `step` are dropped, so that a resumed run leaves the file
-        of one uninterrupted run.
+        of one uninterrupted run. None, of a process that leaves it to another: nothing is written
+        or shown.
       step: steps done already.
       steps: of the whole run.
       quiet: shows nothing.
@@ -26,15 +27,18 @@ class Log:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | None,
         *,
         step: int = 0,
         steps: int = 0,
         quiet: bool = False,
         stream: TextIO | None = None,
     ):
-        keep_until(path, step)
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by `close`
+        quiet = quiet or path is None
+        if path is not None:
+            keep_until(path, step)
+        # SIM115: closed by `close`
+        self._file = None if path is None else open(path, "a", encoding="utf-8")  # noqa: SIM115
         self._stream = stream or sys.stderr
         self._quiet, self._steps = quiet, steps
         self._shown = -math.inf
@@ -50,9 +54,10 @@ class Log:
 
     def write(self, step: int, split: str, **values: float) -> None:
         """One line: step, split and values; numbers that JSON has no word for become null."""
-        line = {"step": step, "split": split} | {k: finite(v) for k, v in values.items()}
-        self._file.write(json.dumps(line, allow_nan=False) + "\n")
-        self._file.flush()
+        if self._file is not None:
+            line = {"step": step, "split": split} | {k: finite(v) for k, v in values.items()}
+            self._file.write(json.dumps(line, allow_nan=False) + "\n")
+            self._file.flush()
         if split != "train":
             self.say(f"step {step:,}: {split} " + ", ".join(_shown(values)))
 
@@ -82,14 +87,16 @@ class Log:
 
     def sync(self) -> None:
         """Returns when the file has reached the disk."""
-        os.fsync(self._file.fileno())
+        if self._file is not None:
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Ends the live line and closes the file."""
         if self._live is not None:
             self._live.stop()
             self._live = None
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 def keep_until(path: Path, step: int) -> None:

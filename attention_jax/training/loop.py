@@ -114,9 +114,8 @@ def fit(
                 _Run(programs, plan, held_out, ledger, state, folder, signals).train(stop_after)
                 saver.wait()
             signals.saved = progress.step > 0
-        if progress.finished and peers.writes():
+        if progress.finished:
             write_mean(saver, programs.structs.params, config.average, folder)
-        peers.barrier("fitted")
     memory, kind = peak_memory()
     return Fitted(
         progress.step,

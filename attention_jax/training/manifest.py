@@ -8,11 +8,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from attention_jax import configs
+from attention_jax.training import peers
 
 FORMAT = 1
 NAME = "manifest"
@@ -35,10 +38,27 @@ class Leaf(NamedTuple):
     dtype: str
     shape: tuple[int, ...]
     sha256: str = ""
-    """of its bytes in C order, lower-case hex"""
+    """of its bytes in C order, lower-case hex; "" for one in shards"""
+    shards: Mapping[str, str] = MappingProxyType({})
+    """the same of each part, such as "0:4,0:8", of an array that several processes wrote"""
 
     def __str__(self) -> str:
         return f"{self.dtype}{list(self.shape)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The leaf in a manifest."""
+        found = {"dtype": self.dtype, "shape": self.shape, "sha256": self.sha256}
+        return found | ({"shards": dict(self.shards)} if self.shards else {})
+
+    def fits(self, array: np.ndarray) -> bool:
+        """Whether an array is this one, bit for bit."""
+        if (array.dtype.name, array.shape) != (self.dtype, self.shape):
+            return False
+        if not self.shards:
+            return hash_of(array) == self.sha256
+        parts = {part: array[_slices(part)] for part in self.shards}
+        whole = sum(part.size for part in parts.values()) == array.size
+        return whole and all(hash_of(parts[part]) == self.shards[part] for part in parts)
 
 
 class Manifest(NamedTuple):
@@ -52,15 +72,31 @@ class Manifest(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """The manifest with its own digest."""
-        leaves = {name: leaf._asdict() for name, leaf in self.leaves.items()}
+        leaves = {name: leaf.to_json() for name, leaf in self.leaves.items()}
         whole = {"format": FORMAT, "leaves": leaves, "record": self.record, "origin": self.origin}
         return json.loads(json.dumps(whole | {"sha256": digest_of(whole)}, allow_nan=False))
 
 
-def describe(arrays: Mapping[str, np.ndarray], *, hashed: bool = True) -> dict[str, Leaf]:
-    """What the arrays are, their digests included."""
+def describe(
+    arrays: Mapping[str, np.ndarray | jax.Array], *, hashed: bool = True
+) -> dict[str, Leaf]:
+    """What the arrays are, their digests included; all processes come here together.
+
+    Args:
+      arrays: of numpy, each the same in all processes, or of jax, in shards all over them.
+      hashed: False leaves the digests out.
+    """
+    shards = {
+        name: _shards(array) for name, array in arrays.items() if isinstance(array, jax.Array)
+    }
+    everywhere = peers.gather(shards if hashed else {}) if shards else []
     return {
-        name: Leaf(array.dtype.name, array.shape, hash_of(array) if hashed else "")
+        name: Leaf(
+            array.dtype.name,
+            array.shape,
+            hash_of(array) if hashed and isinstance(array, np.ndarray) else "",
+            {part: sha for one in everywhere for part, sha in one.get(name, {}).items()},
+        )
         for name, array in arrays.items()
     }
 
@@ -85,7 +121,9 @@ def read_manifest(folder: Path) -> Manifest:
         if found["format"] != FORMAT:
             raise ValueError(f"its format is {found['format']}; this version reads {FORMAT}")
         leaves = {
-            name: Leaf(leaf["dtype"], tuple(leaf["shape"]), leaf["sha256"])
+            name: Leaf(
+                leaf["dtype"], tuple(leaf["shape"]), leaf["sha256"], leaf.get("shards") or {}
+            )
             for name, leaf in found["leaves"].items()
         }
         return Manifest(leaves, found["record"], found["origin"])
@@ -163,6 +201,23 @@ def hash_of(array: np.ndarray) -> str:
     """SHA-256 of an array's bytes."""
     flat = np.ascontiguousarray(array).reshape(-1)
     return hashlib.sha256(flat.view(np.uint8).data).hexdigest()
+
+
+def _shards(array: jax.Array) -> dict[str, str]:
+    """The digests of the parts that this process holds, each part in one process only."""
+    return {
+        ",".join(
+            "{}:{}".format(*place.indices(size)[:2])
+            for place, size in zip(shard.index, array.shape, strict=True)
+        ): hash_of(np.asarray(shard.data))
+        for shard in array.addressable_shards
+        if shard.replica_id == 0
+    }
+
+
+def _slices(part: str) -> tuple[slice, ...]:
+    """The part's place in its array, from its name."""
+    return tuple(slice(*map(int, one.split(":"))) for one in part.split(","))
 
 
 def digest_of(tree: Any) -> str:

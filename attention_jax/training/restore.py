@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from attention_jax.training import checkpoint
+from attention_jax.training import checkpoint, peers
 from attention_jax.training.checkpoint import Restored
 from attention_jax.training.manifest import (
     Damaged,
@@ -54,12 +54,23 @@ class Found:
         """The newest step that can be gone on from; None without any checkpoint.
 
         That is the newest `complete` one, so that the run ends with the bits of one that was never
-        damaged; without such a one it is the newest that is `sound`.
+        damaged; without such a one it is the newest that is `sound`. Of several processes all come
+        here, and look alike: Orbax counts what each of them reads.
 
         Raises:
           Damaged: all checkpoints are damaged; they are left where they are.
-          ValueError: they are another run's.
+          ValueError: they are another run's, or not all processes see the same.
         """
+        found = peers.gather(self._newest())
+        if len(set(found)) > 1:
+            raise ValueError(
+                f"the newest sound checkpoint in {self.folder} is of step "
+                f"{', '.join(map(str, found))} as the processes see it, in their order; a folder "
+                "that all of them share would fit"
+            )
+        return found[0]
+
+    def _newest(self) -> int | None:
         steps = self.steps
         for fits in (self.complete, self.sound):
             for step in reversed(steps):
@@ -96,22 +107,32 @@ class Found:
         return step in self._sound
 
     def take(self, step: int) -> Restored:
-        """The state of this step; what is damaged or came later is no checkpoint any more."""
+        """The state of this step; what is damaged or came later is no checkpoint any more.
+
+        Of several processes all come here, and each reads; one of them moves and drops.
+        """
+        if peers.writes():
+            self._clear(step)
+        peers.barrier("cleared")
+        restored = checkpoint.read(self._path(step), self.structs)
+        if restored.record.get("best_step") in self.damage:
+            restored.record.update(best_step=None, best_loss=None)
+        return restored
+
+    def _clear(self, step: int) -> None:
+        """Sets aside what is damaged and drops what came later, and says so."""
         for bad, error in self.damage.items():
             aside = self._set_aside(bad)
             _say(f"{error}: set aside in {aside}; going on from step {step}")
         drop(self.folder, [one for one in self.steps if one > step])
-        found = read_manifest(self._path(step)).origin
-        if others := other_versions(self.origin or {}, found):
+        found = read_manifest(self._path(step))
+        if others := other_versions(self.origin or {}, found.origin):
             _say(
                 f"{self._path(step)} was written with {', '.join(others)}; the last bits of what "
                 "follows may be other than with those"
             )
-        restored = checkpoint.read(self._path(step), self.structs)
-        if restored.record.get("best_step") in self.damage:
+        if found.record.get("best_step") in self.damage:
             _say("the best checkpoint was lost with it: from here on the best is looked for anew")
-            restored.record.update(best_step=None, best_loss=None)
-        return restored
 
     def _path(self, step: int) -> Path:
         return self.folder / "checkpoints" / str(step)

@@ -16,6 +16,7 @@ from attention_jax.data.batches import (
     Examples,
     encode_pairs,
     eval_batches,
+    part_of,
     train_iterator,
 )
 from attention_jax.data.pair import Pair
@@ -140,6 +141,54 @@ def test_a_restored_iterator_goes_on_exactly(position):
     assert all(same(next(fresh), batch) for batch in wanted)
     reader.set_state(state)  # back, in the same iterator
     assert all(same(next(reader), batch) for batch in wanted)
+
+
+def together(parts: list[Batch]) -> Batch:
+    return Batch(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+@pytest.mark.parametrize(("of", "multiple"), [(1, 1), (1, 3), (2, 2), (3, 3), (4, 8), (2, 6)])
+def test_parts_of_a_batch_are_the_batch_and_empty_rows(of, multiple):
+    plan = BatchPlan(made(45), tokens=128, seed=1)
+    for index in range(len(plan) + 2):
+        parts = [plan.share(index, part, of, multiple=multiple) for part in range(of)]
+        whole, found = plan[index], together(parts)
+        rows = len(whole.source)
+        assert len({len(part.source) for part in parts}) == 1
+        assert len(found.source) == rows + -rows % multiple
+        assert same(Batch(*(array[:rows] for array in found)), whole)
+        assert not any(array[rows:].any() for array in found)
+        for part in range(of):
+            assert same(part_of(whole, part, of, multiple=multiple), parts[part])
+
+
+def test_a_part_is_read_and_resumed_like_the_whole():
+    plan = BatchPlan(made(45), tokens=128, seed=1)
+    reader = train_iterator(plan, share=(1, 2), multiple=2)
+    for index in range(5):
+        assert same(next(reader), plan.share(index, 1, 2, multiple=2))
+    state = reader.get_state()
+    assert state == train_state(plan, 5)
+    other = train_iterator(plan, share=(0, 4), multiple=4)
+    other.set_state(state)  # as many processes as there now are go on from there
+    assert same(next(other), plan.share(5, 0, 4, multiple=4))
+
+
+def train_state(plan: BatchPlan, done: int):
+    reader = train_iterator(plan)
+    for _ in range(done):
+        next(reader)
+    return reader.get_state()
+
+
+def test_parts_that_are_none_are_refused():
+    plan = BatchPlan(made(10), tokens=90, shapes=1)
+    rows = plan.shapes[0][0]
+    for part, of in ((2, 2), (-1, 2), (0, 0), (0, rows + 1)):
+        with pytest.raises(ValueError, match="as many parts as divide the rows"):
+            plan.share(0, part, of)
+    with pytest.raises(IndexError):
+        plan.share(-1, 0, 1)
 
 
 def test_many_threads_read_the_same():

@@ -1,4 +1,5 @@
 import errno
+import json
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from attention_jax.training import checkpoint
 from attention_jax.training.checkpoint import Checkpoints
+from attention_jax.training.manifest import Leaf, Manifest, hash_of, read_manifest
 
 
 def state(number):
@@ -172,3 +174,33 @@ def test_a_process_whose_write_failed_waits_for_no_thread(tmp_path, failed):
         [sys.executable, "-c", script, *words], capture_output=True, text=True, timeout=30
     )
     assert done.returncode == 2 and ("could not be written" in done.stdout) == failed
+
+
+def in_shards(array):
+    parts = {"0:2,0:3": array[:2, :3], "2:4,0:3": array[2:, :3], "0:4,3:6": array[:, 3:]}
+    shards = {name: hash_of(part) for name, part in parts.items()}
+    return Leaf(array.dtype.name, array.shape, "", shards)
+
+
+def test_an_array_in_shards_is_checked_in_all_of_them():
+    array = np.arange(24, dtype=np.float32).reshape(4, 6)
+    leaf = in_shards(array)
+    assert leaf.fits(array) and not leaf.fits(array.astype(np.float64))
+    for place in np.ndindex(array.shape):
+        other = array.copy()
+        other[place] += 1
+        assert not leaf.fits(other), place
+    for name in leaf.shards:
+        fewer = {other: sha for other, sha in leaf.shards.items() if other != name}
+        assert not leaf._replace(shards=fewer).fits(array)
+
+
+def test_a_manifest_keeps_shards_and_says_nothing_of_them_where_there_are_none(tmp_path):
+    array = np.ones((4, 6), np.float32)
+    leaves = {"whole": Leaf("float32", (4, 6), hash_of(array)), "parts": in_shards(array)}
+    found = Manifest(leaves, {}, {}).to_json()
+    assert found["leaves"]["whole"].keys() == {"dtype", "shape", "sha256"}
+    (tmp_path / "manifest").mkdir()
+    (tmp_path / "manifest" / "data.json").write_text(json.dumps(found), "utf-8")
+    read = read_manifest(tmp_path).leaves
+    assert read == leaves and read["parts"].fits(array) and read["whole"].fits(array)

@@ -89,3 +89,13 @@ def test_numbers_without_a_word_in_json():
     assert finite(float("nan")) is None
     assert finite(1.5) == 1.5
     assert finite(3) == 3
+
+
+def test_a_process_that_does_not_write_shows_nothing_either(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Log(None) as log:
+        log.write(1, "validation", loss=1.0)
+        log.progress(1, 1.0, 1.0, 1.0)
+        log.say("hello")
+        log.sync()
+    assert capsys.readouterr() == ("", "") and not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from attention_jax.training import checkpoint
+from attention_jax.training import checkpoint, peers
 from attention_jax.training.checkpoint import Checkpoints, flatten
 from attention_jax.training.manifest import Damaged, origin_of, read_manifest
 from attention_jax.training.restore import Found, drop
@@ -96,6 +96,25 @@ def test_what_is_damaged_is_set_aside_and_made_again(folder, capfd, bad, start, 
     lost = start == 8
     assert (restored.record["best_step"] is None) == lost
     assert ("looked for anew" in said) == lost
+
+
+def test_a_process_that_does_not_write_moves_nothing(folder, capfd, monkeypatch):
+    spoil(folder, 8)
+    spoil(folder, 4)
+    monkeypatch.setattr(peers, "writes", lambda: False)
+    looked = found(folder)
+    assert looked.newest() == 2
+    restored = looked.take(2)
+    assert int(restored.state.step) == 2
+    assert restored.record == {"best_step": 2, "best_loss": 1.5}
+    assert checkpoint.finished(folder / "checkpoints") == [2, 4, 6, 8]  # another one's to move
+    assert capfd.readouterr() == ("", "")
+
+
+def test_processes_that_see_other_checkpoints_are_told_to_share_a_folder(folder, monkeypatch):
+    monkeypatch.setattr(peers, "gather", lambda value: [value, None])
+    with pytest.raises(ValueError, match="step 8, None as the processes see it.*share would fit"):
+        found(folder).newest()
 
 
 def test_all_damaged_is_refused_and_left_in_its_place(folder):
