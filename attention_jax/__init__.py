@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for editors and type checkers
     from attention_jax import parallel
     from attention_jax.data import Batch, DataConfig, Tokenizer, load_corpus
     from attention_jax.decoding import DecodingConfig, Translator
-    from attention_jax.experiment import Experiment, load, resume, run
+    from attention_jax.experiment import Experiment, resume, run
     from attention_jax.functional import (
         BACKENDS,
         ALiBi,
@@ -93,6 +93,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for editors and type checkers
     )
     from attention_jax.models.transformer import PRESETS, Transformer, TransformerConfig
     from attention_jax.modules import MultiHeadAttention
+    from attention_jax.trained import load
     from attention_jax.training.loop import TrainingConfig
     from attention_jax.training.optimizer import OptimizerConfig
 
@@ -157,7 +158,7 @@ _HOMES = {
     "linear_state": "functional",
     "linear_step": "functional",
     "linear_weights": "functional",
-    "load": "experiment",
+    "load": "trained",
     "load_corpus": "data",
     "local": "functional",
     "location": "functional",

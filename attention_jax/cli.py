@@ -108,6 +108,7 @@ def _train(words: list[str]) -> None:
 
     from attention_jax.experiment import Experiment, read_config, run
     from attention_jax.models.transformer import PRESETS
+    from attention_jax.training import peers
 
     default = Experiment()
     folder = _value(words, "--run")
@@ -160,14 +161,15 @@ def _train(words: list[str]) -> None:
         together = joined(*where)
     with together:
         record = run(given["experiment"], given["run"], quiet=given["quiet"], mesh=given["mesh"])
-    print(json.dumps(record, indent=2))
+    if peers.writes():
+        print(json.dumps(record, indent=2))
 
 
 def _translate(words: list[str]) -> None:
     options = parse(Translate, f"{PROGRAM} translate", words)
     if sys.stdin is None or sys.stdout is None:
         raise ValueError("standard input and output must be open")
-    from attention_jax.experiment import translator
+    from attention_jax.trained import translator
 
     decoding = _given(options, "beams", "penalty", "rows")
     if options.truncate:
@@ -182,7 +184,7 @@ def _translate(words: list[str]) -> None:
 
 def _evaluate(words: list[str]) -> None:
     options = parse(Evaluate, f"{PROGRAM} evaluate", words)
-    from attention_jax.experiment import evaluate
+    from attention_jax.trained import evaluate
 
     scores = evaluate(
         options.run,

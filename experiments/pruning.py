@@ -1,7 +1,7 @@
 """Which heads of a trained model can go, and what is left when they are gone?
 
-Question: which attention breaks with one head left, and in which order can heads go (Michel et al.
-2019)? How many outlive gates that cost something (Voita et al. 2019)? What does removal save?
+Question: which attention breaks with one head left, in which order can heads go (Michel 2019), how
+many outlive gates that cost something (Voita 2019), and what does removal save?
 Command: python experiments/pruning.py --run DIR [--smoke] [--out DIR] [--metric exact_match]
 Heads are chosen on validation and training text; numbers are those of the first test split.
 """
@@ -10,8 +10,9 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from attention_jax import experiment as runs
+from attention_jax import trained
 from attention_jax.analysis import ablation, costs, gates, importance, pruning, removal
+from attention_jax.experiment import prepare, read_config
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ SMOKE = Size(16, 8, 3, 1.0, (0.1,), 2)
 
 def study(folder: Path, out: Path, size: Size, metric: pruning.Metric) -> dict:
     """What pruning.json holds; the model without half of its heads becomes the run out/pruned."""
-    experiment, tokenizer, graph, params = runs.load(folder, runs.read_config(folder).scoring.which)
-    config, prepared = ablation.config_of(graph, params), runs.prepare(experiment.data, tokenizer)
+    experiment, tokenizer, graph, params = trained.load(folder, read_config(folder).scoring.which)
+    config, prepared = ablation.config_of(graph, params), prepare(experiment.data, tokenizer)
     split = next((name for name in prepared.corpus.splits if name.startswith("test")), "validation")
     chosen = pruning.some_batches(prepared.examples("validation"), size.chosen)
     judged = pruning.some_batches(prepared.examples(split), size.judged)

@@ -13,17 +13,16 @@ from pathlib import Path
 import pytest
 from flax import nnx
 
-from attention_jax import configs, experiment
+from attention_jax import configs, experiment, trained
 from attention_jax.experiment import (
     Experiment,
-    evaluate,
-    load,
     prepare,
     read_config,
     read_result,
     resume,
     run,
 )
+from attention_jax.trained import evaluate, load
 from attention_jax.training import checkpoint
 from attention_jax.training.checkpoint import digest
 from attention_jax.training.folder import claimed
@@ -102,7 +101,7 @@ def test_evaluate_repeats_the_record(finished):
 
 
 def test_translations_keep_lines_and_order(finished):
-    translator = experiment.translator(finished[0], beams=2, rows=4)
+    translator = trained.translator(finished[0], beams=2, rows=4)
     lines = ["the cat", "", "the big dog sees", "cat", "dog", "house"]
     found = translator.translate(lines)
     assert len(found) == 6 and found[1] == ""

@@ -149,7 +149,7 @@ def describe(
     """
     from attention_jax.analysis.ablation import loss, losses_without
     from attention_jax.analysis.importance import head_importance
-    from attention_jax.experiment import load
+    from attention_jax.trained import load
 
     experiment, tokenizer, graph, params = load(folder, which)
     batches, pairs = _sentences(experiment.data, tokenizer, split, sentences)
@@ -182,7 +182,7 @@ def over_training(
     Raises:
       ValueError: the folder holds no run, the split is not there, or `sentences` is below 1.
     """
-    from attention_jax.experiment import load
+    from attention_jax.trained import load
 
     experiment, tokenizer, graph, params = load(folder, "last")
     batches, pairs = _sentences(experiment.data, tokenizer, split, sentences)

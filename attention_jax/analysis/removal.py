@@ -19,7 +19,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from attention_jax import configs
+from attention_jax import configs, trained
 from attention_jax import experiment as runs
 from attention_jax.analysis.ablation import loss as loss_of
 from attention_jax.analysis.ablation import slot, without_heads
@@ -99,7 +99,7 @@ def save_run(
 ) -> Experiment:
     """Writes a run that has not yet begun, whose checkpoint of step 0 is this model.
 
-    So all that takes a run's folder takes this one: `experiment.load`, `attention-jax translate`,
+    So all that takes a run's folder takes this one: `trained.load`, `attention-jax translate`,
     and `experiment.run(found, folder)`, which trains on from here, with a fresh optimizer.
 
     Args:
@@ -199,7 +199,7 @@ def train_on(
         before = loss_of(graph, cut, prepared.held_out()["validation"])
         save_run(folder, later, prepared.tokenizer, config, cut, loss=before)
     runs.run(later, folder, quiet=True, prepared=prepared)
-    _, _, graph, retrained = runs.load(folder, "best")
+    _, _, graph, retrained = trained.load(folder, "best")
     return {"removed": (graph, cut), "retrained": (graph, retrained)}
 
 

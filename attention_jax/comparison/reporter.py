@@ -8,7 +8,8 @@ from typing import Any
 
 from attention_jax.analysis.variants import Run, compare, curve
 from attention_jax.comparison.labels import confounds, labels
-from attention_jax.experiment import Experiment, load, read_config
+from attention_jax.experiment import Experiment, read_config
+from attention_jax.trained import load
 from attention_jax.training.environment import environment
 from attention_jax.training.log import replace_file
 

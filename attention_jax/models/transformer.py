@@ -180,8 +180,8 @@ class Transformer(nnx.Module):
 
     def _embed(self, table: Embedding, tokens, rng, one: Pass):
         x = one.arrange(table.embed(tokens), "B T D")
-        table = sinusoidal(*x.shape[1:], dtype=x.dtype)
-        return dropout(x + table[None], self.config.dropout, rng)
+        places = sinusoidal(*x.shape[1:], dtype=x.dtype)
+        return dropout(x + places[None], self.config.dropout, rng)
 
     def _encode(self, source, streams: list, one: Pass):
         x = self._embed(self.source_embedding, source, streams.pop(), one)

@@ -10,7 +10,7 @@ def check(coordinator: str | None, processes: int | None, process: int | None) -
     if coordinator is None or processes is None or process is None:
         raise ValueError(
             "--coordinator, --processes and --process come together, or none of them with "
-            "--distributed auto"
+            "--distributed"
         )
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 2**16:

@@ -8,9 +8,10 @@ from flax import nnx
 from attention_jax.analysis import ablation
 from attention_jax.analysis.costs import compare, sizes
 from attention_jax.analysis.removal import remove, save_run, train_on
-from attention_jax.experiment import load, prepare, read_result, run, translator
+from attention_jax.experiment import prepare, read_result, run
 from attention_jax.models.places import Head, Place
 from attention_jax.models.transformer import Transformer, TransformerConfig
+from attention_jax.trained import load, translator
 from attention_jax.training import checkpoint
 from attention_jax.training.step import split
 from tests.analysis.hand_built import batch_of_the_task, hand_built
