@@ -3,7 +3,6 @@
 Question: which attention breaks with one head left, in which order can heads go (Michel 2019), how
 many outlive gates that cost something (Voita 2019), and what does removal save?
 Command: python experiments/pruning.py --run DIR [--smoke] [--out DIR] [--metric exact_match]
-Heads are chosen on validation and training text; numbers are those of the first test split.
 """
 
 import argparse
@@ -17,8 +16,8 @@ from attention_jax.experiment import prepare, read_config
 
 @dataclass(frozen=True)
 class Size:
-    chosen: int = 256  # sentences that heads are chosen on
-    judged: int = 500  # sentences of losses and scores
+    chosen: int = 256  # sentences of validation and training text that heads are chosen on
+    judged: int = 500  # sentences of the first test split, for losses and scores
     points: int = 10  # of a curve
     share: float = 0.25  # of the heads left that a greedy round takes
     strengths: tuple[float, ...] = (0.01, 0.03, 0.1)  # of the gates, in nats a token
