@@ -122,6 +122,8 @@ class MeshPrograms(Programs):
         whole: Any = NamedSharding(self.mesh, PartitionSpec())
 
         def where(leaf: Any, letters: str) -> NamedSharding:
+            if letters == "D":  # no memory to save, and its gradient would cut activations likewise
+                return whole
             return NamedSharding(self.mesh, fitting(letters, leaf.shape, self.mesh))
 
         params = jax.tree.map(where, self.structs.params, letters)

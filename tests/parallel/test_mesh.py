@@ -154,7 +154,8 @@ def test_state_is_cut_as_the_table_says():
             (layer["attention"]["key"]["kernel"], (16, 4)),
             (layer["attention"]["output"]["kernel"], (8, 16)),
             (layer["feed_forward"]["contract"]["kernel"], (16, 16)),
-            (layer["residuals"][0]["norm"]["scale"], (16,)),
+            (layer["feed_forward"]["expand"]["bias"], (16,)),
+            (layer["residuals"][0]["norm"]["scale"], (32,)),
         ):
             assert leaf.addressable_shards[0].data.shape == shape
     assert not programs.notes
