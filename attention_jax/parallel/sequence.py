@@ -2,7 +2,7 @@
 
 import math
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -114,7 +114,8 @@ def _by_positions(trip: Trip, query, key, value, arrays):
     query, key, value = _filled(query, queries), _filled(key, sources), _filled(value, sources)
     if bad is not None:
         bad = _filled(bad[0], queries), _filled(bad[1], sources)
-    output, hidden = ring(trip, query, key, value, bad, arrays)
+    found: Any = ring(trip, query, key, value, bad, arrays)
+    output, hidden = found
     # A select and not a product, so that rows which nobody asks about pass no NaN backward.
     output = output if hidden is None else jnp.where(hidden, jnp.nan, output)
     return output[..., :length, :, :]
