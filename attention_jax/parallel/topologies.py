@@ -173,7 +173,7 @@ class Topology:
         if not any(map(importlib.util.find_spec, modules)):
             raise ValueError(
                 f"to compile for {self.chip.maker} without having one takes {modules[0]}, which is "
-                f"not installed: pip install 'attention-jax[{extra}]'"
+                f"not installed: make ACCELERATOR={extra} setup, or pip install 'jax[{extra}]'"
             )
 
     def devices(self) -> list[Any]:
