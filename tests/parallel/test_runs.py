@@ -1,11 +1,17 @@
 """Whole runs on several devices: recorded, stopped, and gone on with on other devices."""
 
 import json
+from dataclasses import replace
 
+import jax
+import numpy as np
 import pytest
 
-from attention_jax.experiment import run
+from attention_jax.data import BatchPlan
+from attention_jax.experiment import prepare, programs_of, run
+from attention_jax.parallel.layout import Layout
 from attention_jax.training import checkpoint
+from attention_jax.training.loop import fit
 from tests.tiny_run import tiny, write_corpus
 
 
@@ -54,3 +60,26 @@ def test_devices_that_do_not_fit_leave_nothing_behind(experiment, tmp_path):
         with pytest.raises(ValueError, match=message):
             run(experiment, tmp_path / "run", quiet=True, mesh=mesh)
         assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["replicate", Layout(data=2, fsdp=4)])
+def test_a_batch_that_gives_no_number_is_left_out_on_many_devices(experiment, tmp_path, how):
+    class Spoiled(BatchPlan):
+        def share(self, index, *parts, **options):
+            batch = super().share(index, *parts, **options)
+            factor = np.float32(np.nan if index == 4 else 1)
+            return batch._replace(weights=batch.weights * factor)
+
+    prepared = prepare(experiment.data)
+    programs = programs_of(experiment, prepared.tokenizer, how)
+    plan = Spoiled(prepared.examples("train"), tokens=128, shapes=1, seed=3)
+    config = replace(experiment.training, skip_limit=1)
+    validation = prepared.held_out()["validation"]
+    fitted = fit(programs, config, plan, validation, tmp_path, seed=3, quiet=True)
+    assert (fitted.step, fitted.finished) == (12, True)
+    kept = checkpoint.read(tmp_path / "bad" / "5", programs.structs, at="state")
+    assert kept.record["loss"] == "nan" and int(kept.state.step) == 4
+    last = checkpoint.read(tmp_path / "checkpoints" / "12", programs.structs)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(last.state.params))
+    assert last.record["skipped"] == 1 and int(last.state.step) == 12
