@@ -63,7 +63,9 @@ def test_devices_that_do_not_fit_leave_nothing_behind(experiment, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["replicate", Layout(data=2, fsdp=4)])
+@pytest.mark.parametrize(
+    "how", [pytest.param("replicate", marks=pytest.mark.exhaustive), Layout(data=2, fsdp=4)]
+)
 def test_a_batch_that_gives_no_number_is_left_out_on_many_devices(experiment, tmp_path, how):
     class Spoiled(BatchPlan):
         def share(self, index, *parts, **options):
