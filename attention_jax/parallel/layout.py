@@ -8,7 +8,6 @@
 - `sequence`: positions apart, with attention that makes keys and values travel (`sequence.attend`).
 """
 
-import dataclasses
 import math
 import re
 from collections.abc import Sequence
@@ -91,10 +90,6 @@ class Layout:
     def batches(self) -> int:
         """Into how many parts it cuts a batch."""
         return self.data * self.fsdp
-
-    def to_json(self) -> dict[str, Any]:
-        """The layout for a record."""
-        return dataclasses.asdict(self)
 
     def mesh(self, devices: Sequence[Any] | None = None) -> Mesh:
         """The devices, with all four axes; neighbours in the list are neighbours in `sequence`.

@@ -36,7 +36,9 @@ class Programs:
       compute: what the model computes in.
 
     Attributes:
-      graph: the model's structure.
+      model: the model with shapes and dtypes in place of arrays.
+      graph: its structure.
+      optimizer: from gradients to updates.
       structs: shapes and dtypes of a training state.
       parameters: how many numbers the model has.
       seconds: spent on tracing and compiling so far.
