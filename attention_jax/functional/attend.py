@@ -84,6 +84,12 @@ def attend_on(
       value: as in `attend`.
       backend: as in `attend`.
       **options: score, normalize, mask and bias, as in `attend`.
+
+    Returns:
+      As `attend`.
+
+    Raises:
+      ValueError: as `attend`.
     """
     plan = plan_attention(query, key, value, **options, backend=backend, platform=platform)
     backend, mask, hidden = plan.backend, options["mask"], None
