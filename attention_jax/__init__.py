@@ -96,6 +96,8 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for editors and type checkers
     from attention_jax.trained import load
     from attention_jax.training.loop import TrainingConfig
     from attention_jax.training.optimizer import OptimizerConfig
+    from attention_jax.views import plots
+    from attention_jax.views.head_view import head_view
 
 _HOMES = {
     "ALiBi": "functional",
@@ -151,6 +153,7 @@ _HOMES = {
     "gated": "functional",
     "grouping": "functional",
     "hard_max": "functional",
+    "head_view": "views.head_view",
     "initial_lambda": "functional",
     "latent_attend": "functional",
     "learned": "functional",
@@ -168,6 +171,7 @@ _HOMES = {
     "orthogonal_projection": "functional",
     "parallel": "parallel",
     "plan_attention": "functional",
+    "plots": "views.plots",
     "predicted_centers": "functional",
     "relative": "functional",
     "relative_buckets": "functional",
@@ -247,6 +251,7 @@ __all__ = [
     "gated",
     "grouping",
     "hard_max",
+    "head_view",
     "initial_lambda",
     "latent_attend",
     "learned",
@@ -264,6 +269,7 @@ __all__ = [
     "orthogonal_projection",
     "parallel",
     "plan_attention",
+    "plots",
     "predicted_centers",
     "relative",
     "relative_buckets",
@@ -295,7 +301,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'attention_jax' has no attribute {name!r}")
     home = importlib.import_module(f"attention_jax.{_HOMES[name]}")
-    found = home if _HOMES[name] == name else getattr(home, name)
+    found = getattr(home, name, home)  # `parallel` and `plots` are modules themselves
     globals()[name] = found
     return found
 

@@ -1,4 +1,4 @@
-"""The command line: attention-jax train | translate | evaluate | compare | replay | plan | doctor.
+"""The command line: attention-jax train, translate, evaluate, show, compare and so on.
 
 Options are the fields of the config dataclasses. What a user can put right is answered in one line,
 with exit code 2; ATTENTION_JAX_TRACEBACK=1 shows the whole traceback instead.
@@ -25,6 +25,7 @@ commands:
   train      train a model in a run folder, or go on with the run that the folder holds
   translate  translate lines from standard input with a trained model
   evaluate   score a trained model on its held-out text
+  show       write a page to look at a model's attention to a sentence
   compare    put finished runs side by side in one report
   replay     run a batch once more whose loss or gradient was not finite, and say what was not
   plan       compile a training step for devices that are not here: does it fit, how fast is it
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "train": _train,
         "translate": _translate,
         "evaluate": _evaluate,
+        "show": _show,
         "compare": _compare,
         "replay": _replay,
         "plan": _plan,
@@ -193,6 +195,12 @@ def _evaluate(words: list[str]) -> None:
         decoding=_given(options, "beams", "penalty"),
     )
     print(json.dumps(scores, indent=2))
+
+
+def _show(words: list[str]) -> None:
+    from attention_jax.views.show import show
+
+    show(words)
 
 
 def _compare(words: list[str]) -> None:

@@ -57,7 +57,7 @@ def test_the_lock_is_within_the_ranges(python):
     for one in filter(lambda one: applies(one, python), map(Requirement, LOCK)):
         assert one.name not in locked, f"{one.name} twice for Python {python}"
         locked[one.name] = str(one.specifier).removeprefix("==")
-    for name, allowed in ranges(python, "views", "test", "lint", "house").items():
+    for name, allowed in ranges(python, "views", "notebooks", "test", "lint", "house").items():
         assert allowed.contains(locked[name]), f"{name} {locked[name]}, wanted {allowed}"
     assert (locked["jax"], locked["flax"]) == STACKS[python]
 

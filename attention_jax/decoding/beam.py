@@ -87,6 +87,23 @@ def beam(
 
     Source: Wu et al. 2016, section 7.
     """
+    sizes = {"rows": rows, "length": length, "beams": beams, "hypotheses": hypotheses}
+    found = search(step, cache, penalty=penalty, reorder=reorder, **sizes)
+    return found.best, found.best_scores
+
+
+def search(
+    step: Step,
+    cache: Any,
+    *,
+    rows: int,
+    length: int,
+    beams: int,
+    penalty: float,
+    hypotheses: int | None,
+    reorder: Reorder,
+) -> Search:
+    """Where the search that `beam` describes stands at its end."""
     hypotheses = beams if hypotheses is None else hypotheses
     check_sizes(cache, rows=rows, length=length, beams=beams, hypotheses=hypotheses)
     if hypotheses > beams:
@@ -148,8 +165,7 @@ def beam(
         closed=jnp.zeros(rows, bool),
         cache=jax.tree.map(repeat, cache),
     )
-    found = jax.lax.while_loop(proceed, advance, start)
-    return found.best, found.best_scores
+    return jax.lax.while_loop(proceed, advance, start)
 
 
 def _continuations(

@@ -1,0 +1,239 @@
+"""Readings for a view, out of a trained run or a pretrained encoder."""
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from attention_jax.data import Tokenizer
+from attention_jax.data.tokens import END, START
+from attention_jax.decoding.trace import Trace, Written, trace
+from attention_jax.functional import attend
+from attention_jax.models.places import PARTS, Place
+from attention_jax.training import checkpoint
+from attention_jax.training.chosen import Which, step_of
+from attention_jax.views.readings import Attention, Candidate, Reading
+
+if TYPE_CHECKING:
+    from attention_jax.interop.huggingface import Pretrained
+
+
+class Seen(NamedTuple):
+    """What one attention did in one pass."""
+
+    weights: Float[Array, "B H T S"]
+    query: Float[Array, "B T H K"]
+    key: Float[Array, "B S G K"]
+
+
+def look(call: Callable[..., Any]) -> dict[Place, Seen]:
+    """The weights, queries and keys of every attention in one pass of a model.
+
+    The pass runs as it always does: its attentions are watched, not replaced.
+
+    Args:
+      call: a model's call that takes the options `explain` and `attend`, such as
+        `partial(model, source, target_in)`.
+    """
+    watched: list[tuple[Array, Array]] = []
+
+    def watching(query: Array, key: Array, value: Array, **options: Any) -> Array:
+        watched.append((query, key))
+        return attend(query, key, value, **options)
+
+    _, weights = call(explain=lambda place, weights: weights, attend=watching)
+    vectors = iter(watched)
+    seen = {}
+    for place, found in weights.items():
+        if found.shape[1]:
+            seen[place] = Seen(found, *next(vectors))
+        else:  # all heads were removed: there was nothing to attend with
+            rows, _, queries, sources = found.shape
+            empty = jnp.zeros((rows, 1, 0, 1))
+            seen[place] = Seen(found, jnp.repeat(empty, queries, 1), jnp.repeat(empty, sources, 1))
+    return seen
+
+
+def read_run(
+    folder: str | Path,
+    sentence: str,
+    *,
+    which: Which = "best",
+    beams: int | None = None,
+    hypotheses: int = 1,
+    steps: Sequence[int] | None = None,
+    target: str | None = None,
+    name: str | None = None,
+) -> list[Reading]:
+    """What a run's model does with a sentence: its translation, the search for it, all attention.
+
+    Args:
+      folder: of the run.
+      sentence: to translate.
+      which: the parameters with the best validation loss, the last ones, or the mean of the last.
+      beams: live hypotheses of the search, 1 for greedy search; None: as the run's config has it.
+      hypotheses: how many translations are shown, best first; at most as many as beams.
+      steps: checkpoints to look at besides, by training step: what each does with the translation
+        that `which` found, so that they can be compared.
+      target: a translation to read instead of searching for one.
+      name: of the model; None for the run's.
+
+    Returns:
+      A reading for each hypothesis, or for each checkpoint in the order of training.
+
+    Raises:
+      ValueError: the folder holds no run or not that checkpoint, the sentence or the target is
+        empty or too long, or several hypotheses and checkpoints are asked for at once.
+    """
+    from attention_jax.trained import load
+
+    if steps is not None and hypotheses > 1:
+        raise ValueError(
+            f"found {hypotheses} hypotheses and {len(steps)} checkpoints; several of one kind only "
+            "would fit"
+        )
+    experiment, tokenizer, graph, params = load(folder, which)
+    search = experiment.decoding
+    source = _encode(tokenizer, sentence, experiment.data.max_length, "the sentence")
+    if target is None:
+        found = trace(
+            graph,
+            params,
+            source,
+            length=search.max_length,
+            beams=search.beams if beams is None else beams,
+            penalty=search.penalty,
+            hypotheses=hypotheses,
+        )
+    else:
+        given = _encode(tokenizer, target, search.max_length, "the target")
+        found = Trace([], [Written(given.tolist(), 0.0, [])])
+    about = _About(tokenizer, name or experiment.name, sentence, source, found)
+    if steps is None:
+        moment = f"step {step_of(Path(folder), which):,}"
+        moment = "mean of the last checkpoints" if which == "mean" else moment
+        return [
+            about.reading(graph, params, moment, place) for place in range(len(found.hypotheses))
+        ]
+    readings = []
+    there = checkpoint.finished(Path(folder) / "checkpoints")
+    for step in sorted(set(steps)):
+        if step not in there:
+            raise ValueError(
+                f"{folder} has no checkpoint of step {step}; it has {', '.join(map(str, there))}"
+            )
+        then = checkpoint.read(Path(folder) / "checkpoints" / str(step), params, at="params").state
+        readings.append(about.reading(graph, then, f"step {step:,}", 0))
+    return readings
+
+
+def read_encoder(pretrained: "Pretrained", sentence: str, other: str | None = None) -> Reading:
+    """How a pretrained encoder reads a sentence, or two together.
+
+    Args:
+      pretrained: from `interop.huggingface.load`.
+      sentence: to read.
+      other: a second sentence behind it, in the way in which the model was taught to read two.
+
+    Raises:
+      ValueError: the text is too long for the model.
+    """
+    tokens, types = pretrained.encode([sentence], None if other is None else [other])
+    call = functools.partial(pretrained.model, jnp.asarray(tokens))
+    seen = jax.device_get(
+        look(functools.partial(call, None if types is None else jnp.asarray(types)))
+    )
+    names = pretrained.tokens(tokens[0])
+    attention = _attention("encoder", seen, names, names)
+    text = sentence if other is None else f"{sentence} | {other}"
+    return Reading((attention,), model=pretrained.name, input=text)
+
+
+class _About(NamedTuple):
+    """One sentence, and what was written for it."""
+
+    tokenizer: Tokenizer
+    model: str
+    input: str
+    source: np.ndarray
+    found: Trace
+
+    def reading(self, graph: nnx.GraphDef, params: Any, moment: str, place: int) -> Reading:
+        """What the model with these parameters does while it writes one of the hypotheses."""
+        written = self.found.hypotheses[place]
+        seen = _seen(graph, params, self.source, np.array([START, *written.tokens[:-1]]))
+        source = self.tokenizer.tokens(self.source.tolist())
+        chosen = self.tokenizer.tokens(written.tokens)
+        queries = [*self.tokenizer.tokens([START]), *chosen[:-1]]
+        ends = {"encoder": (source, source), "decoder": (queries, queries)}
+        ends |= {"cross": (queries, source)}
+        attentions = tuple(
+            _attention(part, seen, *ends[part], chosen=() if part == "encoder" else chosen)
+            for part in PARTS
+            if any(found.part == part for found in seen)
+        )
+        text = self.tokenizer.decode(written.tokens)
+        several = len(self.found.hypotheses) > 1
+        return Reading(
+            attentions,
+            model=self.model,
+            moment=moment,
+            hypothesis=f"{place + 1}. {text} ({written.score:.3f})" if several else "",
+            input=self.input,
+            output=text,
+            steps=tuple(
+                tuple(
+                    Candidate(self.tokenizer.tokens([one.token])[0], one.score, one.parent)
+                    for one in step
+                )
+                for step in self.found.steps
+            ),
+            path=tuple(written.path),
+        )
+
+
+def _encode(tokenizer: Tokenizer, text: str, longest: int, name: str) -> np.ndarray:
+    ids = tokenizer.encode(text.strip())
+    if not text.strip() or not ids:
+        raise ValueError(f"{name} is empty; a text would fit")
+    if len(ids) >= longest:
+        raise ValueError(
+            f"{name} has {len(ids) + 1} tokens with its end mark; at most {longest} fit"
+        )
+    return np.array([*ids, END], np.int32)
+
+
+def _attention(
+    part: str, seen: dict[Place, Seen], queries: Sequence[str], sources: Sequence[str], **more: Any
+) -> Attention:
+    layers = [found for place, found in sorted(seen.items()) if place.part == part]
+    return Attention(
+        part,
+        [one.weights[0] for one in layers],
+        queries,
+        sources,
+        query_vectors=[np.swapaxes(one.query[0], 0, 1) for one in layers],
+        key_vectors=[np.swapaxes(one.key[0], 0, 1) for one in layers],
+        **more,
+    )
+
+
+def _seen(
+    graph: nnx.GraphDef, params: Any, source: np.ndarray, target_in: np.ndarray
+) -> dict[Place, Seen]:
+    return jax.device_get(_looking(graph)(params, source[None], target_in[None]))
+
+
+@functools.lru_cache(maxsize=8)
+def _looking(graph: nnx.GraphDef):
+    @jax.jit
+    def run(params: Any, source: Array, target_in: Array) -> dict[Place, Seen]:
+        return look(functools.partial(nnx.merge(graph, params), source, target_in))
+
+    return run
