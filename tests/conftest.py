@@ -1,11 +1,16 @@
 """What every test runs under: the CPU as eight devices, no silent rank promotion, no display."""
 
+import gc
+import itertools
 import os
 
 # Before jax, matplotlib or hypothesis are imported: each reads these once.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", ".cache/hypothesis")
+# Most of the time goes into compiling: a third of it is LLVM's optimizing, for processes that tests
+# start too. With 0 all is optimized; what is claimed of single bits always is, see `optimized`.
+QUICK = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") != "0"
 
 from pathlib import Path
 
@@ -22,6 +27,14 @@ hypothesis.settings.register_profile("house", deadline=None, derandomize=True, m
 hypothesis.settings.load_profile("house")
 
 MAPS = Path("/proc/self/maps")
+EVERY = 16
+tests = itertools.count(1)
+
+
+def pytest_collection_finish():
+    """What importing left behind stays: no later collection of garbage walks through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +42,17 @@ def memory_maps_to_spare():
     """Every compiled program keeps some memory maps; where Linux has no more to give, LLVM aborts.
 
     It gives 65,530 to a process; thousands of small programs, as operations run one by one make
-    them, come near. Dropped ones are compiled again where they are needed.
+    them, come near. Dropped ones are compiled again where they are needed. To count many takes
+    longer than most tests; between two counts the hungriest sixteen take half of what is left.
     """
     yield
-    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > 20_000:
+    if next(tests) % EVERY == 0 and MAPS.exists() and MAPS.read_bytes().count(b"\n") > 30_000:
         jax.clear_caches()
+
+
+@pytest.fixture
+def optimized():
+    """Programs as users run them: vectors and fused sums may round otherwise than plain loops."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", QUICK)

@@ -98,7 +98,8 @@ def trace(
     prefixes: list[dict[int, tuple[int, ...]]] = [{0: ()}]  # by place; at first all beams are one
     steps: list[list[Taken]] = []
     paths: dict[tuple[int, ...], list[int]] = {(): []}
-    for column in range(1, reached + 1):
+    # One beam alone is done once it has ended; what else it might have written, it did not.
+    for column in range(1, reached + (beams > 1)):
         here: dict[int, tuple[int, ...]] = {}
         taken: list[Taken] = []
         for slot in range(beams):
@@ -111,6 +112,8 @@ def trace(
             taken.append(Taken(token, score, paths[before][-1] if before else -1))
         prefixes.append(here)
         steps.append(taken)
+    if beams == 1:
+        steps.append([])
     return Trace(steps, [*_written(found, steps, paths, penalty)])
 
 

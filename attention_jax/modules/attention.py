@@ -28,7 +28,7 @@ class MultiHeadAttention(nnx.Module):
     groups of heads share keys and values (Shazeer 2019; Ainslie et al. 2023).
 
     Source: Vaswani et al. 2017, section 3.2.2; like there, the projections have no bias, unless
-    the output is asked to have one.
+    they are asked to have one.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class MultiHeadAttention(nnx.Module):
         *,
         key_value_heads: int | None = None,
         head_size: int | None = None,
+        bias: bool = False,
         output_bias: bool = False,
         rngs: nnx.Rngs,
     ):
@@ -49,6 +50,7 @@ class MultiHeadAttention(nnx.Module):
             were removed, there is no kernel at all, and every output is zero, or the bias.
           key_value_heads: G; divides `heads`; None for as many as heads.
           head_size: K, features of a head's queries, keys and values; None for D / H.
+          bias: gives the projections to queries, keys and values a bias, from zero.
           output_bias: gives the output projection a bias, from zero.
           rngs: where the kernels come from.
 
@@ -67,7 +69,7 @@ class MultiHeadAttention(nnx.Module):
         size = width // heads if head_size is None else head_size
         self.width, self.heads, self.groups, self.head_size = width, heads, groups, size
         if heads:
-            into: dict[str, Any] = {"bias": False, "rngs": rngs}
+            into: dict[str, Any] = {"bias": bias, "rngs": rngs}
             self.query = Dense(width, heads * size, letters="D H", **into)
             self.key = Dense(width, groups * size, letters="D G", **into)
             self.value = Dense(width, groups * size, letters="D G", **into)

@@ -13,14 +13,20 @@ class GeluFeedForward(nnx.Module):
     Source: Hendrycks and Gimpel 2016, section 2; Radford et al. 2018 (GPT), section 4.1.
     """
 
-    def __init__(self, width: int, inner: int, *, bias: bool = True, rngs: nnx.Rngs):
-        """Goes from `width` features through `inner` ones and back."""
+    def __init__(
+        self, width: int, inner: int, *, bias: bool = True, exact: bool = False, rngs: nnx.Rngs
+    ):
+        """Goes from `width` features through `inner` ones and back.
+
+        `exact` takes x·Φ(x) itself, as BERT does, and not the hyperbolic tangent that is near it.
+        """
+        self.exact = exact
         self.expand = Dense(width, inner, bias=bias, rngs=rngs)
         self.contract = Dense(inner, width, bias=bias, letters="F D", rngs=rngs)
 
     def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
         """gelu(x·W₁ + b₁)·W₂ + b₂."""
-        return self.contract(jax.nn.gelu(self.expand(x)))
+        return self.contract(jax.nn.gelu(self.expand(x), approximate=not self.exact))
 
 
 class GatedFeedForward(nnx.Module):

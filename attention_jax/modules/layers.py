@@ -43,14 +43,15 @@ class Dense(nnx.Module):
 class LayerNorm(nnx.Module):
     """Layer normalisation with a learned scale, from one, and shift, from zero."""
 
-    def __init__(self, width: int):
-        """Normalises rows of `width` features."""
+    def __init__(self, width: int, *, epsilon: float = 1e-6):
+        """Normalises rows of `width` features; `epsilon` is added to the variance."""
+        self.epsilon = epsilon
         self.scale = nnx.Param(jax.numpy.ones(width), letters="D")
         self.bias = nnx.Param(jax.numpy.zeros(width), letters="D")
 
     def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
         """Rows of mean 0 and variance 1, scaled and shifted."""
-        return layer_norm(x, self.scale[...], self.bias[...])
+        return layer_norm(x, self.scale[...], self.bias[...], self.epsilon)
 
 
 class Embedding(nnx.Module):
@@ -96,9 +97,14 @@ class Residual(nnx.Module):
     sub-layer's branch, "pre").
     """
 
-    def __init__(self, width: int, rate: float, *, norm: Literal["post", "pre"]):
-        """Adds to rows of `width` features what is left of a sub-layer at dropout rate `rate`."""
-        self.norm = LayerNorm(width)
+    def __init__(
+        self, width: int, rate: float, *, norm: Literal["post", "pre"], epsilon: float = 1e-6
+    ):
+        """Adds to rows of `width` features what is left of a sub-layer at dropout rate `rate`.
+
+        `epsilon` is the layer normalisation's.
+        """
+        self.norm = LayerNorm(width, epsilon=epsilon)
         self.rate = rate
         self.first = norm == "pre"
 

@@ -1,27 +1,30 @@
 """Where every head looks, for one sentence: a grid of maps, layers down, heads across."""
 
-from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from attention_jax.views.style import SHADE, Theme, drawable, styled
+from attention_jax.views.figure import finished
+from attention_jax.views.heat_maps import Limits, Scale, Tokens, checked, shades
+from attention_jax.views.map_grid import map_grid
+from attention_jax.views.map_page import Words
+from attention_jax.views.style import Theme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LABEL_POINTS = 7.0
-TOKEN_LENGTH = 12
-
 
 def attention_maps(
     weights: Any,
-    queries: Sequence[str],
-    sources: Sequence[str],
+    queries: Tokens = None,
+    sources: Tokens = None,
     *,
-    query_label: str,
-    source_label: str,
+    query_label: str = "query",
+    source_label: str = "source",
+    title: str = "",
+    scale: Scale = "sqrt",
+    limits: Limits = (0.0, 1.0),
     theme: Theme = "light",
+    file: str | Path | None = None,
 ) -> "Figure":
     """Where each head of each layer looks: rows are layers, columns heads, dark is much.
 
@@ -29,84 +32,32 @@ def attention_maps(
     that small weights show). Maps grow with the sentence so that labels never overlap.
 
     Args:
-      weights: attention weights [L, H, T, S]; other axes before the last two are refused.
-      queries: T tokens that look.
-      sources: S tokens that are looked at.
+      weights: attention weights [L, H, T, S].
+      queries: T tokens that look; None numbers them from zero.
+      sources: S tokens that are looked at; None numbers them from zero.
       query_label: name of the vertical axis.
       source_label: name of the horizontal axis.
-      theme: colours for a light or a dark page.
+      title: above all of them.
+      scale: as in `heat_map`.
+      limits: as in `heat_map`.
+      theme: colours for light or dark paper.
+      file: where to write the figure too; the suffix decides how.
+
+    Returns:
+      A figure, which a notebook shows.
 
     Raises:
       ValueError: the array is not [L, H, T, S] for these tokens.
     """
-    array = np.asarray(weights, dtype=np.float64)
-    wanted = (len(queries), len(sources))
-    if array.ndim != 4 or array.shape[2:] != wanted or not array.size:
-        raise ValueError(
-            f"found attention weights of shape {array.shape} for {wanted[0]} queries and "
-            f"{wanted[1]} sources; [layers, heads, {wanted[0]}, {wanted[1]}] would fit"
-        )
-    layers, heads = array.shape[:2]
-    rows, columns = [_shortened(token) for token in queries], [_shortened(t) for t in sources]
-    with styled(theme):
-        from matplotlib.colors import LinearSegmentedColormap, PowerNorm
-        from matplotlib.figure import Figure
-
-        # All in inches.
-        cell = max(LABEL_POINTS * 1.35 / 72, 1.1 / max(wanted))
-        left, bottom = 0.7 + _widest(rows), 0.4 + _widest(columns)
-        wide, high, gap, top, bar = cell * wanted[1], cell * wanted[0], 0.16, 0.34, 0.75
-        width = left + heads * wide + (heads - 1) * gap + bar
-        height = bottom + layers * high + (layers - 1) * gap + top
-        figure = Figure(figsize=(width, height))
-        shade = LinearSegmentedColormap.from_list("attention", SHADE[theme])
-        image = None
-        for layer in range(layers):
-            for head in range(heads):
-                x = left + head * (wide + gap)
-                y = bottom + (layers - 1 - layer) * (high + gap)
-                box = (x / width, y / height, wide / width, high / height)
-                axes = figure.add_axes(box)
-                image = axes.imshow(
-                    array[layer, head], cmap=shade, norm=PowerNorm(0.5, 0, 1), aspect="auto",
-                    interpolation="nearest",
-                )  # fmt: skip
-                axes.grid(False)
-                axes.tick_params(length=0, labelsize=LABEL_POINTS)
-                for side in axes.spines.values():
-                    side.set_visible(True)
-                lowest, first = layer == layers - 1, head == 0
-                axes.set_xticks(range(wanted[1]), columns if lowest else [], rotation=90)
-                axes.set_yticks(range(wanted[0]), rows if first else [])
-                if layer == 0:
-                    axes.set_title(f"head {head + 1}", fontsize=9)
-                if first:
-                    axes.set_ylabel(f"layer {layer + 1}", fontsize=9)
-        assert image is not None
-        tall = min(high, 1.6)
-        x, y = (
-            (width - bar + 0.16) / width,
-            (bottom + (layers * (high + gap) - gap - tall)) / height,
-        )
-        scale = figure.add_axes((x, y, 0.1 / width, tall / height))
-        figure.colorbar(image, cax=scale, ticks=[0, 0.1, 0.3, 0.6, 1])
-        scale.tick_params(labelsize=LABEL_POINTS, length=2)
-        scale.grid(False)
-        x, y = (left + width - bar) / 2 / width, (bottom + height - top) / 2 / height
-        figure.supxlabel(source_label, fontsize=9, x=x, y=0.06 / height, va="bottom")
-        figure.supylabel(query_label, fontsize=9, x=0.06 / width, y=y, ha="left")
-        return figure
-
-
-def _widest(labels: Sequence[str]) -> float:
-    """Width in inches of the widest label."""
-    from matplotlib.textpath import TextPath
-
-    return (
-        max(TextPath((0, 0), label, size=LABEL_POINTS).get_extents().width for label in labels) / 72
+    array = checked(weights, ["L", "H"], queries, sources)
+    layers, heads, *size = array.shape
+    titles = [f"head {head + 1}" for head in range(heads)] + [""] * (layers - 1) * heads
+    rows = [f"layer {layer + 1}" for layer in range(layers)]
+    words = Words(
+        queries or size[0], sources or size[1], query_label, source_label, title, titles, rows
     )
-
-
-def _shortened(token: str) -> str:
-    shown = token.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥") or "∅"
-    return drawable(shown, TOKEN_LENGTH)
+    figure = map_grid(
+        array.reshape(-1, *size), shades(array, scale, limits, theme), words, columns=heads,
+        roomy=1.3, longest=5.0, numbers=False, theme=theme,
+    )  # fmt: skip
+    return finished(figure, file)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attention_jax.views import numbers
+from attention_jax.views.figure import blank
 from attention_jax.views.head_words import (
     MEASURES,
     Layer,
@@ -18,7 +19,18 @@ from attention_jax.views.head_words import (
     number,
     word,
 )
-from attention_jax.views.style import FAINT, INK, MUTED, PAPER, SHADE, Theme, drawable, say, styled
+from attention_jax.views.style import (
+    FAINT,
+    INK,
+    MUTED,
+    PAPER,
+    SHADE,
+    Theme,
+    drawable,
+    ink,
+    say,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,12 +83,11 @@ def head_map(
     grid = _grid(description)
     with styled(theme):
         from matplotlib.colors import PowerNorm
-        from matplotlib.figure import Figure
 
         wide, high = grid.columns * WIDE, grid.height * HIGH
         bar = BAR if measure is not None else 0.2
         width, height = LEFT + wide + bar, TOP + high + BOTTOM
-        figure = Figure(figsize=(width, height))
+        figure = blank(width, height)
         axes = figure.add_axes((LEFT / width, BOTTOM / height, wide / width, high / height))
         _frame(axes, grid, theme)
         if not grid.rows:
@@ -89,14 +100,14 @@ def head_map(
         shades = _cells(axes, cells, found, PowerNorm(0.5, 0, top, clip=True), theme)
         colors: Any = shades.get_facecolor()
         for (y, x, head), value, color in zip(cells, found, colors, strict=True):
-            ink = _ink(color, theme)
+            look: Any = {"color": ink(color, theme), "ha": "center", "va": "center"}
             name = word(head)
             if name:
-                axes.text(x + 0.5, y + 0.36, name, color=ink, fontsize=8, ha="center", va="center")
+                axes.text(x + 0.5, y + 0.36, name, fontsize=8, **look)
             if measure is not None:
                 text = numbers.compact(value, measure.digits, _sign(measure))
                 place = 0.7 if name else 0.5
-                axes.text(x + 0.5, y + place, text, color=ink, fontsize=7, ha="center", va="center")
+                axes.text(x + 0.5, y + place, text, fontsize=7, **look)
         if measure is not None:
             tall = min(high, 1.6)
             place = ((LEFT + wide + 0.18) / width, (BOTTOM + high - tall) / height)
@@ -125,7 +136,6 @@ def head_statistics(
     shown = measures(description.get("heads") or (), among)
     with styled(theme):
         from matplotlib.colors import Normalize
-        from matplotlib.figure import Figure
 
         cell = max(SMALL, 1.3 / grid.columns)
         wide, high, gap, foot = grid.columns * cell, grid.height * LOW, 0.26, 0.72
@@ -133,7 +143,7 @@ def head_statistics(
         down = max(1, -(-len(shown) // across))
         width = LEFT + across * (wide + gap)
         height = down * (TOP + high + foot)
-        figure = Figure(figsize=(width, height))
+        figure = blank(width, height)
         for place, measure in enumerate(shown):
             x = LEFT + place % across * (wide + gap)
             y = height - (place // across + 1) * (TOP + high + foot) + foot
@@ -255,14 +265,6 @@ def _bar(
     axes.grid(False)
     bar.outline.set_edgecolor(FAINT[theme])  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
     axes.tick_params(labelsize=7, length=2, color=FAINT[theme], labelcolor=INK[theme])
-
-
-def _ink(color: Sequence[float], theme: Theme) -> str:
-    """Light or dark letters, whichever a square of this colour leaves readable."""
-    linear = [((c + 0.055) / 1.055) ** 2.4 if c > 0.04 else c / 12.92 for c in color[:3]]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    dark, light = ("#1f2328", "#ffffff") if theme == "light" else ("#0d0f12", "#e3e6ea")
-    return light if luminance < 0.21 else dark
 
 
 def _sign(measure: Measure) -> str:

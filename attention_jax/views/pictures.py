@@ -6,10 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from attention_jax.analysis.variants import Comparison, Metric
-from attention_jax.views import comparison_tables, head_map, numbers, plots, pruning_plots
+from attention_jax.views import (
+    comparison_plots,
+    comparison_tables,
+    figure,
+    head_map,
+    numbers,
+    pruning_plots,
+)
 from attention_jax.views.attention_maps import attention_maps
+from attention_jax.views.comparison_plots import Curves, learning_curves
 from attention_jax.views.head_words import MEASURES, Measure, counted, measures
-from attention_jax.views.plots import Curves
 from attention_jax.views.style import Theme
 
 if TYPE_CHECKING:
@@ -79,7 +86,7 @@ def comparison_pictures(comparison: Comparison, curves: Curves) -> list[Picture]
         pictures.append(
             _picture(
                 "learning-curves",
-                lambda theme: plots.learning_curves(curves, label="validation loss", theme=theme),
+                lambda theme: learning_curves(curves, label="validation loss", theme=theme),
                 f"Learning curves; the last validation losses are: {ends}.",
                 "Validation loss while training: thin lines are runs, thick ones means over seeds.",
             )
@@ -217,7 +224,7 @@ def _differences(comparison: Comparison) -> list[Picture]:
     return [
         _picture(
             "differences",
-            lambda theme: plots.differences(comparison, primary, theme=theme),
+            lambda theme: comparison_plots.differences(comparison, primary, theme=theme),
             f"Paired differences in {primary.label} from the best: {'; '.join(spoken)}.",
             "Paired differences from the best mean, with intervals. Hollow: zero is not "
             "excluded. Dots are seeds.",
@@ -231,7 +238,7 @@ def _by_variant(comparison: Comparison, metric: Metric, slug: str, remark: str) 
     )
     return _picture(
         slug,
-        lambda theme: plots.metric_by_variant(comparison, metric, theme=theme),
+        lambda theme: comparison_plots.metric_by_variant(comparison, metric, theme=theme),
         f"{_capital(metric.label)} by variant: {means}.",
         f"{_capital(metric.label)}.{remark}",
     )
@@ -241,11 +248,10 @@ def _picture(name: str, draw: Callable[[Theme], "Figure"], alt: str, caption: st
     images = {}
     size = (0.0, 0.0)
     for theme in ("light", "dark"):
-        figure = draw(theme)
-        size = figure.get_size_inches()
-        images[theme] = plots.png(figure)
-    # 96 CSS pixels are an inch.
-    width, height = round(size[0] * 96), round(size[1] * 96)
+        drawn = draw(theme)
+        size = drawn.get_size_inches()
+        images[theme] = figure.png(drawn)
+    width, height = (round(figure.CSS * inches) for inches in size)
     return Picture(name, images["light"], images["dark"], width, height, alt, caption)
 
 

@@ -53,7 +53,7 @@ def pruning_curves(
             _line(axes, lines[method], factor, method, color=color, marker=marker, dashes=dashes)
         if lines:
             if what == "loss" and min(every) > 0 and max(every) > 10 * min(every):
-                log_axis(axes)
+                log_axis(axes.yaxis)
             _finish(axes)
         else:
             say(axes, "nothing was pruned")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from attention_jax.analysis.variants import compare
 from attention_jax.views import folder as folders
+from attention_jax.views.comparison_plots import Curves
 from attention_jax.views.document import html
 from attention_jax.views.head_words import coloured_by
 from attention_jax.views.markdown import markdown
@@ -29,7 +30,6 @@ from attention_jax.views.pictures import (
     pruning_pictures,
     slugs,
 )
-from attention_jax.views.plots import Curves
 
 if TYPE_CHECKING:
     from attention_jax.analysis.significance import BleuTest

@@ -5,13 +5,17 @@ stay apart in grey print and for the colour-blind, and markers and dashes say th
 """
 
 import contextlib
+import functools
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from attention_jax.views.figure import blank
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 Theme = Literal["light", "dark"]
@@ -29,7 +33,19 @@ SHADE = {
     "light": ("#ffffff", "#cfe0ee", "#6f9fc8", "#28588f", "#0b1f4b"),
     "dark": ("#15181d", "#203a5c", "#2f6f9f", "#6fc3cf", "#f4fbe8"),
 }
+# From much below zero to much above it: blue is above, and lightness runs one way in grey too.
+DIVERGING = {
+    "light": ("#ffe3b0", "#dd9c4a", "#8d9199", "#2d64a6", "#0b1f4b"),
+    "dark": ("#3d1d06", "#a85f1e", "#808791", "#6fb5de", "#eaf7ff"),
+}
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+# What has letters that the usual font lacks: Chinese, Japanese and Korean, Indic ones, Hebrew.
+FALLBACKS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "PingFang SC",
+    "Hiragino Sans GB", "Microsoft YaHei", "WenQuanYi Zen Hei", "Droid Sans Fallback",
+    "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Thai",
+    "Arial Unicode MS", "Unifont",
+)  # fmt: skip
 LINE = 52  # characters of all tick labels beside each other
 DASHES = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 
@@ -41,12 +57,12 @@ def styled(theme: Theme) -> Iterator[None]:
     Raises:
       ValueError: the theme is neither "light" nor "dark".
     """
-    if theme not in PAPER:
-        raise ValueError(f"found theme={theme!r}; 'light' or 'dark' would fit")
     import matplotlib
 
+    known(theme)
+
     settings: dict[Any, Any] = {
-        "font.size": 10, "font.family": "sans-serif", "axes.labelsize": 10,
+        "font.size": 10, "font.family": _families(), "axes.labelsize": 10,
         "figure.facecolor": PAPER[theme], "axes.facecolor": PAPER[theme],
         "text.color": INK[theme], "axes.labelcolor": INK[theme], "axes.titlecolor": INK[theme],
         "axes.edgecolor": FAINT[theme], "xtick.color": INK[theme], "ytick.color": INK[theme],
@@ -59,11 +75,29 @@ def styled(theme: Theme) -> Iterator[None]:
         yield
 
 
+def known(theme: Theme) -> Theme:
+    """The theme itself.
+
+    Raises:
+      ValueError: it is neither "light" nor "dark".
+    """
+    if theme not in PAPER:
+        raise ValueError(f"found theme={theme!r}; 'light' or 'dark' would fit")
+    return theme
+
+
+@functools.cache
+def _families() -> list[str]:
+    """The usual letters, and those fonts of this machine that have the others."""
+    from matplotlib.font_manager import fontManager
+
+    there = set(fontManager.get_font_names())
+    return ["sans-serif", *(name for name in FALLBACKS if name in there)]
+
+
 def panel(x_label: str, y_label: str, theme: Theme) -> tuple["Figure", "Axes"]:
     """A figure with one pair of axes, sized so that its text stays readable on a phone."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.2, 3.7), layout="constrained")
+    figure = blank(5.2, 3.7, layout="constrained")
     axes = figure.subplots()
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
@@ -108,14 +142,22 @@ def drawable(text: str, most: int = LINE) -> str:
     return clean if len(clean) <= most else f"{clean[: most - 1]}…"
 
 
-def log_axis(axes: "Axes") -> None:
-    """Equal ratios look equal, with plain numbers at the ticks."""
+def ink(color: Sequence[float], theme: Theme) -> str:
+    """Light or dark letters, whichever can be read on that colour."""
+    linear = [((c + 0.055) / 1.055) ** 2.4 if c > 0.04 else c / 12.92 for c in color[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    dark, light = ("#1f2328", "#ffffff") if theme == "light" else ("#0d0f12", "#e3e6ea")
+    return light if luminance < 0.21 else dark
+
+
+def log_axis(axis: "Axis", subs: Sequence[float] = (1, 1.5, 2, 3, 5)) -> None:
+    """Equal ratios look equal, with plain numbers at the ticks: `subs` of each power of ten."""
     from matplotlib.ticker import LogLocator, NullLocator
 
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5)))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_locator(NullLocator())
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # pyright: ignore[reportAttributeAccessIssue]
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
 
 
 def say(axes: "Axes", text: str) -> None:

@@ -72,12 +72,13 @@ def test_every_score_is_that_of_its_tokens(model):
     found = trace(*model.split, source, length=6, beams=3, penalty=0.0, hypotheses=3)
     written: dict[int, list[int]] = {-1: []}
     checked = 0
+    score = jax.jit(lambda target: jax.nn.log_softmax(model.whole(source[None], target)[0]))
     for step in found.steps:
         here = {}
         for place, one in enumerate(step):
             tokens = [*written[one.parent], one.token]
-            logits = model.whole(source[None], jnp.array([[1, *tokens[:-1]]]))[0]
-            logs = jax.nn.log_softmax(logits)[jnp.arange(len(tokens)), jnp.array(tokens)]
+            padded = jnp.array([[1, *tokens[:-1], *[3] * (6 - len(tokens))]])
+            logs = score(padded)[jnp.arange(len(tokens)), jnp.array(tokens)]
             np.testing.assert_allclose(one.score, logs.sum(), rtol=1e-4)
             checked += 1
             if one.token != END:
@@ -94,6 +95,14 @@ def test_ended_hypotheses_join_the_step_at_which_they_end(model):
     assert len(ends) == len(found.hypotheses) == 3
     for one in found.hypotheses:
         assert found.steps[len(one.tokens) - 1][one.path[-1]].token == END
+
+
+def test_one_beam_wrote_what_it_wrote(model):
+    sizes = {"length": 5, "beams": 1, "penalty": 0.6}
+    found = trace(*model.split, np.array([4, END]), **sizes)
+    assert [[one.token for one in step] for step in found.steps] == [
+        [token] for token in found.hypotheses[0].tokens
+    ]
 
 
 def test_a_vocabulary_with_fewer_words_than_beams(toy):

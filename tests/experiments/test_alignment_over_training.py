@@ -1,7 +1,6 @@
 """The experiment on alignment runs, and writes what it found."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-def test_smoke(tmp_path):
-    environment = {**os.environ, "ATTENTION_JAX_CACHE": str(tmp_path / "cache")}
+def test_smoke(environment, tmp_path):
     command = [sys.executable, "-m", "experiments.alignment_over_training", "--smoke"]
     done = subprocess.run(
         [*command, "--out", str(tmp_path / "out")],

@@ -1,7 +1,6 @@
 """The experiments that compare: short, complete, and each runs."""
 
 import importlib
-import os
 import re
 import subprocess
 import sys
@@ -47,12 +46,6 @@ def test_all_comparisons_are_tested():
     assert wanted <= set(GRIDS)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """Where the phrasebook is made, once for all."""
-    return tmp_path_factory.mktemp("cache")
-
-
 ALIKE = ("head_sizes", "matched_parameters")
 """grids that take the path of head_counts with other sizes"""
 
@@ -62,8 +55,7 @@ ALIKE = ("head_sizes", "matched_parameters")
     "name",
     [pytest.param(name, marks=[pytest.mark.exhaustive] if name in ALIKE else []) for name in GRIDS],
 )
-def test_smoke(name, cache, tmp_path):
-    environment = {**os.environ, "ATTENTION_JAX_CACHE": str(cache)}
+def test_smoke(name, environment, tmp_path):
     command = [sys.executable, "-m", f"experiments.{name}", "--smoke", "--out", tmp_path / "o"]
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False

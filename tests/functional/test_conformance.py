@@ -63,16 +63,40 @@ def normal(shape):
     return np.random.default_rng(2).normal(size=shape)
 
 
-def pulled(function, arrays):
-    """The function's output, and the gradients of its sum with random factors."""
-    output, back = jax.vjp(function, *arrays)
-    return output, back(jnp.asarray(normal(output.shape), output.dtype))
+def compiled(function):
+    program = jax.jit(function, compiler_options=QUICKLY_MADE)
+
+    def run(*arrays):
+        with jax.disable_jit(False):
+            return program(*arrays)
+
+    return run
 
 
-def check_derivatives(function, arrays, differences):
+def swift(case, function):
+    """As one program where there are loops: one by one, their derivatives are thousands of steps."""
+    return function if case.backend == "reference" else compiled(function)
+
+
+def pulled(case, function):
+    """The function's output and more, and the gradients of its sum with random factors."""
+
+    def pull(*arrays):
+        output, back, more = jax.vjp(function, *arrays, has_aux=True)
+        return output, back(jnp.asarray(normal(output.shape), output.dtype)), more
+
+    return swift(case, pull)
+
+
+def check_derivatives(case, function, arrays, differences):
     """In float64: forward against differences, backward against forward."""
     along = [normal(array.shape) for array in arrays]
-    output, forward = jax.jvp(function, tuple(arrays), tuple(along))
+
+    def both_ways(arrays, along):
+        output, forward = jax.jvp(function, tuple(arrays), tuple(along))
+        return output, forward, jax.vjp(function, *arrays)[1](jnp.asarray(normal(output.shape)))
+
+    output, forward, backward = swift(case, both_ways)(arrays, along)
     assert output.dtype == np.float64
     step = 1e-5
     ahead, behind = (
@@ -81,7 +105,6 @@ def check_derivatives(function, arrays, differences):
     )
     wanted = (np.asarray(ahead) - np.asarray(behind)) / (2 * step)
     np.testing.assert_allclose(forward, wanted, rtol=1e-6, atol=1e-8)
-    _, backward = pulled(function, arrays)
     found = sum(np.vdot(x, direction) for x, direction in zip(backward, along, strict=True))
     np.testing.assert_allclose(found, np.vdot(normal(output.shape), forward), rtol=1e-9, atol=1e-11)
 
@@ -112,9 +135,7 @@ def test_equals_the_oracle_at_other_sizes(row, shape):
 def test_jit_changes_nothing(row):
     case = example(row)
     wanted = case.attend(*case.arrays)
-    with jax.disable_jit(False):
-        compiled = jax.jit(case.attend, compiler_options=QUICKLY_MADE)
-        close(compiled(*case.arrays), wanted)
+    close(compiled(case.attend)(*case.arrays), wanted)
 
 
 @each(MASKED, 3, in_blocks=9)
@@ -167,12 +188,14 @@ def test_masked_sources_influence_nothing(row):
     hit = np.swapaxes(seen[..., 4], -1, -2)
 
     def output(*arrays):
-        return jnp.where(hit[..., None], 0, case.attend(*arrays, mask=mask))
+        whole = case.attend(*arrays, mask=mask)
+        return jnp.where(hit[..., None], 0, whole), whole
 
-    clean, wanted = pulled(output, case.arrays)
-    spoilt, found = pulled(output, (case.query, key, value))
+    pull = pulled(case, output)
+    clean, wanted, _ = pull(*case.arrays)
+    spoilt, found, whole = pull(case.query, key, value)
     np.testing.assert_array_equal(spoilt, clean)
-    assert np.isnan(np.asarray(case.attend(case.query, key, value, mask=mask))[hit]).all()
+    assert np.isnan(np.asarray(whole)[hit]).all()
     jax.tree.map(close, found, wanted)
     for of_sources in found[1:]:
         assert (np.asarray(of_sources)[..., 2, :, :] == 0).all()
@@ -184,9 +207,8 @@ def test_queries_that_see_nothing_influence_nothing(row):
     mask, _ = hiding(case, -2, 1)
     query = case.query.copy()
     query[..., 1, :, :] = np.nan
-    attend = functools.partial(case.attend, mask=mask)
-    wanted = pulled(attend, case.arrays)
-    found = pulled(attend, (query, case.key, case.value))
+    pull = pulled(case, lambda *arrays: (case.attend(*arrays, mask=mask), None))
+    wanted, found = pull(*case.arrays), pull(query, case.key, case.value)
     assert (np.asarray(found[1][0])[..., 1, :, :] == 0).all()
     jax.tree.map(close, found, wanted)
 
@@ -200,7 +222,7 @@ def test_gradients_flow_where_the_mask_lets_them(row):
     def outputs(key, value):
         return case.attend(case.query, key, value).sum(-1)
 
-    by_key, by_value = jax.jacrev(outputs, (0, 1))(case.key, case.value)
+    by_key, by_value = compiled(jax.jacrev(outputs, (0, 1)))(case.key, case.value)
     for b in range(2):
         # [T, H, S, G, features] to [H, T, S]
         moved_by_key, moved_by_value = (
@@ -223,7 +245,7 @@ def test_double_precision_and_derivatives(row):
         found = case.attend(*case.arrays)
         np.testing.assert_allclose(found, by_oracle(*case.arrays), rtol=1e-11, atol=1e-12)
         if row.normalizer.smooth:
-            check_derivatives(case.attend, case.arrays, by_oracle)
+            check_derivatives(case, case.attend, case.arrays, by_oracle)
 
 
 def opened(function):
@@ -249,9 +271,10 @@ def learned(case):
 
 @each([row for row in MASKED if row.normalizer.smooth and learned(example(row))[0]])
 def test_derivatives_by_parameters(row):
-    parameters, attend = learned(example(row, SMALL, np.float64))
+    case = example(row, SMALL, np.float64)
+    parameters, attend = learned(case)
     with jax.enable_x64(True):
-        check_derivatives(attend, parameters, attend)
+        check_derivatives(case, attend, parameters, swift(case, attend))
 
 
 @each(ROWS, 3, in_blocks=9)

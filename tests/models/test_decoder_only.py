@@ -138,6 +138,7 @@ def test_no_token_sees_a_later_one_or_one_before_its_window(modern):
     np.testing.assert_array_equal(earlier[4:], plain[4:])
 
 
+@pytest.mark.usefixtures("optimized")
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [("modern", "bfloat16"), pytest.param("gpt2", "float32", marks=pytest.mark.slow)],

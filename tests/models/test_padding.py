@@ -20,6 +20,8 @@ from attention_jax.models.transformer import Transformer, TransformerConfig
 from attention_jax.training.loss import smoothed_cross_entropy
 from attention_jax.training.step import split
 
+pytestmark = pytest.mark.usefixtures("optimized")  # single bits are claimed
+
 SMALL = TransformerConfig(
     vocabulary=23, width=16, encoder_layers=2, decoder_layers=1, heads=4, feed_forward=24
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from attention_jax.analysis.significance import BleuTest
-from attention_jax.views import plots
+from attention_jax.views import figure
 from attention_jax.views.report import write_report
 from attention_jax.views.tables import Table, Text, markdown_table, plain
 from tests.views.made_up import description, head, pruning, record
@@ -49,7 +49,7 @@ WORDS = [*TOGETHER, *(pytest.param(name, marks=pytest.mark.slow) for name in HOS
 def undrawn():
     """Figures are made but not drawn, in less time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "png", lambda figure: b"a picture")
+        patch.setattr(figure, "png", lambda figure: b"a picture")
         yield
 
 
@@ -139,7 +139,7 @@ def hostile(request, undrawn, tmp_path_factory):
     ids=["unshown", "separators", "long"],
 )
 def test_pictures_are_drawn_whatever_they_say(tmp_path, monkeypatch, word):
-    monkeypatch.setattr(plots, "DOTS", 20)
+    monkeypatch.setattr(figure, "DOTS", 20)
     pictures = list(write(tmp_path / "report", word).glob("*.png"))
     assert len(pictures) > 8
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)

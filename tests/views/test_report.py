@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from attention_jax.analysis.significance import BleuTest
-from attention_jax.views import plots
+from attention_jax.views import figure
 from attention_jax.views.pictures import slugs
 from attention_jax.views.report import write_report
 from tests.views.made_up import HOSTILE, PLAN, RECORDS, description, head, pruning
@@ -19,7 +19,7 @@ WORDS = {"title": "Heads", "command": "make heads", "environment": {"jax": "0.0"
 def coarse():
     """Pictures of few dots are drawn in less time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "DOTS", 40)
+        patch.setattr(figure, "DOTS", 40)
         yield
 
 
