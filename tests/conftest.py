@@ -10,7 +10,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", ".cache/hypothesis")
 # Most of the time goes into compiling: a third of it is LLVM's optimizing, for processes that tests
 # start too. With 0 all is optimized; what is claimed of single bits always is, see `optimized`.
-QUICK = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") != "0"
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 from pathlib import Path
 
@@ -26,6 +26,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 hypothesis.settings.register_profile("house", deadline=None, derandomize=True, max_examples=25)
 hypothesis.settings.load_profile("house")
 
+QUICK = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] != "0"
 MAPS = Path("/proc/self/maps")
 EVERY = 16
 tests = itertools.count(1)

@@ -22,9 +22,11 @@ from attention_jax.functional import attend, repeat_groups
 from attention_jax.models.places import Place
 from attention_jax.modules import Residual
 
+Stack = Literal["encoder", "decoder"]
+
 Sublayer = Literal["attention", "cross-attention", "feed-forward"]
 
-SUBLAYERS: dict[Literal["encoder", "decoder"], tuple[Sublayer, ...]] = {
+SUBLAYERS: dict[Stack, tuple[Sublayer, ...]] = {
     "encoder": ("attention", "feed-forward"),
     "decoder": ("attention", "cross-attention", "feed-forward"),
 }
@@ -34,7 +36,7 @@ SUBLAYERS: dict[Literal["encoder", "decoder"], tuple[Sublayer, ...]] = {
 class Added(NamedTuple):
     """What one sub-layer did with every row."""
 
-    stack: Literal["encoder", "decoder"]
+    stack: Stack
     layer: int
     sublayer: Sublayer
     before: Float[Any, "B T D"]
@@ -67,7 +69,7 @@ def stream(
       positions.
     """
     config = config_of(graph, params)
-    names = [
+    names: list[tuple[Stack, int, Sublayer]] = [
         (stack, layer, sublayer)
         for stack, sublayers in SUBLAYERS.items()
         for layer in range(getattr(config, f"{stack}_layers"))

@@ -144,12 +144,9 @@ def read_encoder(pretrained: "Pretrained", sentence: str, other: str | None = No
     Raises:
       ValueError: the text is too long for the model.
     """
-    tokens, types = pretrained.encode([sentence], None if other is None else [other])
-    call = functools.partial(pretrained.model, jnp.asarray(tokens))
-    seen = jax.device_get(
-        look(functools.partial(call, None if types is None else jnp.asarray(types)))
-    )
-    names = pretrained.tokens(tokens[0])
+    encoded = pretrained.encode([sentence], None if other is None else [other])
+    seen = jax.device_get(_looking(*nnx.split(pretrained.model, nnx.Param), *encoded))
+    names = pretrained.tokens(encoded.tokens[0].tolist())
     attention = _attention("encoder", seen, names, names)
     text = sentence if other is None else f"{sentence} | {other}"
     return Reading((attention,), model=pretrained.name, input=text)
@@ -167,7 +164,8 @@ class _About(NamedTuple):
     def reading(self, graph: nnx.GraphDef, params: Any, moment: str, place: int) -> Reading:
         """What the model with these parameters does while it writes one of the hypotheses."""
         written = self.found.hypotheses[place]
-        seen = _seen(graph, params, self.source, np.array([START, *written.tokens[:-1]]))
+        target_in = np.array([[START, *written.tokens[:-1]]])
+        seen = jax.device_get(_looking(graph, params, self.source[None], target_in))
         source = self.tokenizer.tokens(self.source.tolist())
         chosen = self.tokenizer.tokens(written.tokens)
         queries = [*self.tokenizer.tokens([START]), *chosen[:-1]]
@@ -224,16 +222,6 @@ def _attention(
     )
 
 
-def _seen(
-    graph: nnx.GraphDef, params: Any, source: np.ndarray, target_in: np.ndarray
-) -> dict[Place, Seen]:
-    return jax.device_get(_looking(graph)(params, source[None], target_in[None]))
-
-
-@functools.lru_cache(maxsize=8)
-def _looking(graph: nnx.GraphDef):
-    @jax.jit
-    def run(params: Any, source: Array, target_in: Array) -> dict[Place, Seen]:
-        return look(functools.partial(nnx.merge(graph, params), source, target_in))
-
-    return run
+@functools.partial(jax.jit, static_argnums=0)
+def _looking(graph: nnx.GraphDef, params: Any, *inputs: Any) -> dict[Place, Seen]:
+    return look(functools.partial(nnx.merge(graph, params), *inputs))

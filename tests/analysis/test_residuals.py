@@ -31,7 +31,8 @@ def model(request):
 
 @pytest.fixture(scope="module")
 def found(model):
-    return stream(*model, SOURCE, TARGET)
+    graph, params = model
+    return stream(graph, params, SOURCE, TARGET)
 
 
 def test_the_stream_is_the_pass_that_the_model_makes(model, found):
@@ -74,7 +75,8 @@ def test_contributions_add_up_to_what_the_attention_adds(model, found):
 
 
 def test_nothing_comes_from_padding_or_from_later(model):
-    each = contributions(*model, SOURCE, TARGET)
+    graph, params = model
+    each = contributions(graph, params, SOURCE, TARGET)
     assert not each[Place("cross", 0)][1, :, :, 2:].any()
     assert each[Place("cross", 0)][1, :, :, :2].any()
     later = np.triu(np.ones((3, 3), bool), 1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from attention_jax.comparison.populations import Population, check, run_together
-from attention_jax.experiment import _programs, prepare, programs_of, run
+from attention_jax.experiment import prepare, programs_of, run
 from attention_jax.training import checkpoint
 from attention_jax.training.ledger import Diverged
 from attention_jax.training.loop import fit
@@ -22,16 +22,6 @@ NEAR = 1e-5
 """relative, of losses after 20 steps; parameters, near one in size, are as near absolutely"""
 GRID = [(seed, heads, peak) for heads, peak in ((1, 0.01), (4, 0.005)) for seed in (3, 5)]
 NAMES = [f"s{seed}-h{heads}" for seed, heads, _ in GRID]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_quickly():
-    """Nothing here is about speed, and XLA takes most of the time."""
-    _programs.cache_clear()
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-    _programs.cache_clear()
 
 
 @pytest.fixture(scope="module")

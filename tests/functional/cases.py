@@ -28,8 +28,6 @@ SHAPES = {
 }
 
 BACKENDS = ["reference", "chunked"]
-# For `jax.jit(compiler_options=...)`: most of the time goes into compiling, little into running.
-QUICKLY_MADE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 ALL_SCORES = SCORES + RELATIVE_SCORES
 ALL_NORMALIZERS = NORMALIZERS + LOCAL_NORMALIZERS
 UNBIASED = BIASES[0]

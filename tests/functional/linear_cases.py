@@ -46,7 +46,6 @@ CAUSAL_CASES = CASES | {
         {"phi": plain_favor, "decay": [0.75] * H},
     ),
 }
-QUICKLY_MADE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 EVERY = [(name, False) for name in CASES] + [(name, True) for name in CAUSAL_CASES]
 every_case = pytest.mark.parametrize(
     ("name", "causal"), EVERY, ids=lambda x: x if isinstance(x, str) else "causal" if x else "all"

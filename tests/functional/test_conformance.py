@@ -12,7 +12,7 @@ import pytest
 from attention_jax import functional as f
 from attention_jax.functional.mask_algebra import as_mask
 from tests.functional import oracle
-from tests.functional.cases import QUICKLY_MADE, ROWS, SHAPES, USUAL, Sizes, example
+from tests.functional.cases import ROWS, SHAPES, USUAL, Sizes, example
 
 MASKED = [row for row in ROWS if row.mask.name != "none"]
 UNPLACED = [row for row in ROWS if not row.by_position]
@@ -64,7 +64,7 @@ def normal(shape):
 
 
 def compiled(function):
-    program = jax.jit(function, compiler_options=QUICKLY_MADE)
+    program = jax.jit(function)
 
     def run(*arrays):
         with jax.disable_jit(False):
@@ -74,7 +74,7 @@ def compiled(function):
 
 
 def swift(case, function):
-    """As one program where there are loops: one by one, their derivatives are thousands of steps."""
+    """As one program where there are loops, whose derivatives are thousands of operations."""
     return function if case.backend == "reference" else compiled(function)
 
 

@@ -17,7 +17,6 @@ from attention_jax.functional.linear import (
 from tests.functional.linear_cases import (
     CAUSAL_CASES,
     FORMS,
-    QUICKLY_MADE,
     E,
     H,
     T,
@@ -41,7 +40,7 @@ def test_equals_the_oracle_in_every_form(name, causal):
     ]
 
     def check(form, dtype, tolerance):
-        @partial(jax.jit, compiler_options=QUICKLY_MADE)
+        @jax.jit
         def find(query, key, value, lengths):
             return linear_attend(
                 query, key, value, mask=Lengths(lengths), form=form, chunk=3, **options
@@ -113,7 +112,7 @@ def test_gradients(name, causal, form):
     def loss(query, key, value):
         return jnp.sum(linear_attend(query, key, value, **options) ** 2)
 
-    compiled = jax.jit(jax.value_and_grad(loss, (0, 1, 2)), compiler_options=QUICKLY_MADE)
+    compiled = jax.jit(jax.value_and_grad(loss, (0, 1, 2)))
     with jax.enable_x64(True):
         given = arrays(np.float64)
         _, found = compiled(*given)
@@ -163,7 +162,7 @@ def test_what_is_masked_influences_nothing(name, causal, form):
         output = linear_attend(query, key, value, **options)
         return jnp.sum(jnp.where(hit, 0, output) ** 2), output
 
-    gradient = jax.jit(jax.grad(loss, (0, 1, 2), has_aux=True), compiler_options=QUICKLY_MADE)
+    gradient = jax.jit(jax.grad(loss, (0, 1, 2), has_aux=True))
     wanted, clean = gradient(query, key, value)
     found, output = gradient(*dirty)
     np.testing.assert_array_equal(np.where(hit, 0, output), np.where(hit, 0, clean))

@@ -20,7 +20,6 @@ from tests.functional.linear_cases import (
     CAUSAL_CASES,
     DECAYS,
     FORMS,
-    QUICKLY_MADE,
     T,
     arrays,
     every_case,
@@ -96,12 +95,12 @@ def test_jit_vmap_jvp(name, causal):
     lengths = jnp.array([7, 4])
     wanted = find(*arrays(), mask=Lengths(lengths))
     mapped = jax.vmap(lambda *x: find(*x[:3], mask=Lengths(x[3])))
-    compiled = jax.jit(mapped, compiler_options=QUICKLY_MADE)
+    compiled = jax.jit(mapped)
     np.testing.assert_allclose(compiled(*arrays(), lengths), wanted, rtol=1e-5, atol=1e-6)
     # Linear in the values, so that the derivative along them is the function itself.
     query, key, value = arrays()
 
-    @partial(jax.jit, compiler_options=QUICKLY_MADE)
+    @jax.jit
     def along(value):
         return jax.jvp(lambda v: find(query, key, v, mask=Lengths(lengths)), (value,), (value,))
 
@@ -127,7 +126,7 @@ def test_short_floats(name, causal, dtype):
     options, plain = CAUSAL_CASES[name]
     wanted, _ = linear_attention(*arrays(dtype), **plain, causal=causal)
     find = partial(linear_attend, **options, causal=causal, chunk=3)
-    found = jax.jit(find, compiler_options=QUICKLY_MADE)(*arrays(dtype))
+    found = jax.jit(find)(*arrays(dtype))
     assert found.dtype == dtype
     one = float(jnp.finfo(dtype).eps)
     np.testing.assert_allclose(np.asarray(found, np.float64), wanted, rtol=one, atol=one)

@@ -20,8 +20,6 @@ from attention_jax.functional import (
 from attention_jax.parallel import sequence
 from attention_jax.parallel.layout import Layout
 
-# Most of the time goes into compiling, little into running.
-QUICKLY_MADE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 RNG = np.random.default_rng(0)
 
 LAYOUTS = {
@@ -73,7 +71,7 @@ def both(attention: Any) -> Any:
         output, backward = jax.vjp(attention, given.query, given.key, given.value)
         return output, backward(given.d_output)
 
-    return jax.jit(run, compiler_options=QUICKLY_MADE)
+    return jax.jit(run)
 
 
 def agree(layout: Layout, given: Arrays, mask: Mask | None = None, **options: Any) -> None:

@@ -78,6 +78,17 @@ def one():
     return programs, jax.device_get(programs.start(0))
 
 
+@pytest.fixture(scope="module")
+def slopes(one):
+    """The loss and its gradients on one device."""
+    programs, start = one
+    loss = mean_loss(programs.graph, smoothing=0.1)
+    (found, _), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(
+        start.params, batch(0), None
+    )
+    return float(found), jax.device_get(gradients)
+
+
 def trained(programs, start, steps):
     state, found = programs.place(start), []
     for i in range(steps):
@@ -87,16 +98,15 @@ def trained(programs, start, steps):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_loss_and_gradients_on_a_mesh_are_those_of_one_device(one, layout):
+def test_loss_and_gradients_on_a_mesh_are_those_of_one_device(one, slopes, layout):
     programs, start = one
+    wanted, theirs = slopes
     sharded = on(layout)
-    loss = mean_loss(programs.graph, smoothing=0.1)
     sharded_loss = functools.partial(mean_loss(programs.graph, smoothing=0.1), **sharded.call)
-    (wanted, _), theirs = jax.value_and_grad(loss, has_aux=True)(start.params, batch(0), None)
     (found, _), mine = jax.jit(jax.value_and_grad(sharded_loss, has_aux=True))(
         sharded.place(start).params, sharded.put(batch(0)), None
     )
-    assert float(found) == pytest.approx(float(wanted), rel=1e-6)
+    assert float(found) == pytest.approx(wanted, rel=1e-6)
     for ours, other in zip(jax.tree.leaves(mine), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(ours, other, atol=1e-5 * max(1, np.abs(other).max()))
 

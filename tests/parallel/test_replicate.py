@@ -55,15 +55,15 @@ def named(cases, quick):
     ]
 
 
-@pytest.mark.parametrize("over", ["batch", "heads"])
 @pytest.mark.parametrize("name", named(CASES, 6))
-def test_output_and_gradients_are_those_of_one_device(name, over):
+def test_output_and_gradients_are_those_of_one_device(name):
     options = dict(CASES[name])
     given = arrays(**options.pop("sizes", {}))
     wanted = jax.jit(lambda *given: with_gradients(partial(f.attend, **options), given))(*given)
-    found = with_gradients(partial(replicate.attend, over=over, **options), given)
-    for one, other in zip(found, wanted, strict=True):
-        close(one, other)
+    for over in ("batch", "heads"):
+        found = with_gradients(partial(replicate.attend, over=over, **options), given)
+        for one, other in zip(found, wanted, strict=True):
+            close(one, other, err_msg=over)
 
 
 PARAMETERS = {
@@ -82,9 +82,8 @@ PARAMETERS = {
 }
 
 
-@pytest.mark.parametrize("over", ["batch", "heads"])
 @pytest.mark.parametrize("name", named(PARAMETERS, 2))
-def test_parameters_of_options_are_cut_and_have_gradients(name, over):
+def test_parameters_of_options_are_cut_and_have_gradients(name):
     options, shape = PARAMETERS[name]
     parameter = np.random.default_rng(2).normal(2, 1, shape).astype(np.float32)
 
@@ -93,9 +92,10 @@ def test_parameters_of_options_are_cut_and_have_gradients(name, over):
 
     given = *arrays(), parameter
     wanted = jax.jit(lambda *given: with_gradients(partial(attend, f.attend), given))(*given)
-    found = with_gradients(partial(attend, partial(replicate.attend, over=over)), given)
-    for one, other in zip(found, wanted, strict=True):
-        close(one, other)
+    for over in ("batch", "heads"):
+        found = with_gradients(partial(attend, partial(replicate.attend, over=over)), given)
+        for one, other in zip(found, wanted, strict=True):
+            close(one, other, err_msg=over)
 
 
 def rows_of_the_table():

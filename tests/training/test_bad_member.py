@@ -25,14 +25,6 @@ SEEDS = (3, 5)
 LOST = 1
 
 
-@pytest.fixture(scope="module", autouse=True)
-def compiled_quickly():
-    """Nothing here is about speed, and XLA takes most of the time."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.fixture(scope="module", params=[1, 2], ids="{} devices".format)
 def programs(request):
     """Two members with seeds and rates of their own, on one device or on two."""

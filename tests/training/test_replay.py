@@ -20,14 +20,6 @@ SENTENCES = ["the cat", "a red dog", "the house", "the big cat"]
 RECORD = {"step": 7, "loss": "nan", "gradient_norm": "nan"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def compiled_quickly():
-    """Nothing here is about speed, and XLA takes most of the time."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.fixture(scope="module")
 def tokenizer():
     return Tokenizer.train(SENTENCES, 300)

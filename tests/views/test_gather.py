@@ -1,5 +1,7 @@
 """Readings out of a run, held against the model that the run holds."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,11 +9,13 @@ import pytest
 from flax import nnx
 
 from attention_jax.data.tokens import END, START
+from attention_jax.interop import huggingface
 from attention_jax.models.places import Place
 from attention_jax.models.transformer import Transformer, TransformerConfig
 from attention_jax.trained import load, translator
 from attention_jax.training import checkpoint
-from attention_jax.views.gather import look, read_run
+from attention_jax.views.gather import look, read_encoder, read_run
+from tests.interop import made_folders
 
 SENTENCE = "the red cat sees a house"
 
@@ -98,8 +102,20 @@ def test_places_without_heads_are_looked_at_too():
         head_size=4, decoder_heads=(0,),
     )  # fmt: skip
     model = Transformer(config, rngs=nnx.Rngs(0))
-    seen = look(lambda **options: model(jnp.array([[4, 5, 2]]), jnp.array([[1, 4]]), **options))
+    inputs = jnp.array([[4, 5, 2]]), jnp.array([[1, 4]])
+    seen = jax.jit(lambda: look(functools.partial(model, *inputs)))()
     assert seen[Place("decoder", 0)].weights.shape == (1, 0, 2, 2)
     assert seen[Place("decoder", 0)].query.shape[:3] == (1, 2, 0)
     assert seen[Place("cross", 0)].query.shape == (1, 2, 2, 4)
     assert seen[Place("cross", 0)].key.shape == (1, 3, 2, 4)
+
+
+def test_a_pretrained_encoder_is_read_as_it_explains_itself(tmp_path):
+    made_folders.write(tmp_path, "bert")
+    pretrained = huggingface.load(tmp_path)
+    reading = read_encoder(pretrained, "the cat", "a dog")
+    names, weights = pretrained.explain("the cat", "a dog")
+    [attention] = reading.attentions
+    assert attention.name == "encoder" and attention.queries == attention.sources == tuple(names)
+    assert (reading.model, reading.input) == (pretrained.name, "the cat | a dog")
+    np.testing.assert_allclose(attention.weights, weights, atol=1e-6)
