@@ -13,6 +13,8 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 
+from attention_jax.data import DataConfig, load_corpus
+
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -36,6 +38,7 @@ def execute(path: Path) -> nbformat.NotebookNode:
 
 def main(names: list[str]) -> None:
     """Executes those named, or all."""
+    load_corpus(DataConfig())  # it says so when it makes a corpus, and no notebook shall
     texts = sorted(FOLDER.glob("*.py"))
     for path in texts:
         if names and not any(path.stem.startswith(Path(name).stem) for name in names):

@@ -117,7 +117,7 @@ def test_no_output_depends_on_the_future(stride):
             (0, 2, 3)
         )
 
-    for moved in jax.jacrev(outputs, (0, 1))(KEY, VALUE):
+    for moved in jax.jit(jax.jacrev(outputs, (0, 1)))(KEY, VALUE):
         by_source = np.abs(np.asarray(moved)).sum((1, 3, 4))  # [T, S]
         assert (by_source[np.triu_indices(T, 1)] == 0).all()
         assert by_source.any()
@@ -165,7 +165,7 @@ def test_gradients():
                 mask=Causal() & Lengths([4, 11]),
             )
 
-        check_grads(outputs, arrays, order=1, atol=1e-6, rtol=1e-6)
+        check_grads(jax.jit(outputs), arrays, order=1, atol=1e-6, rtol=1e-6)
 
 
 def test_vmap_and_no_batch():
