@@ -255,10 +255,12 @@ comparison = compare(records)
 print(verdict(comparison))
 
 # %% [markdown]
-# This is an answer about this task, this width and 250 steps, about how soon a model learns and not
-# what it could ever learn. On the phrasebook, a small translation task, 1, 2, 4 and 8 heads could
-# not be told apart (`make heads`, [experiments](../experiments/README.md)). What a head is worth
-# has to be asked anew for each task; that is what this package is for.
+# This is an answer about this task, this width and 250 steps, about how soon a model learns and
+# not what it could ever learn. And the task was picked: of several sizes and lengths of training
+# that were tried, this one shows a difference, and the interval knows nothing of that. On the
+# phrasebook, a small translation task, 1, 2, 4 and 8 heads could not be told apart (`make heads`,
+# [experiments](../experiments/README.md)). What a head is worth has to be asked anew for each
+# task; that is what this package is for.
 #
 # ## Try it
 #

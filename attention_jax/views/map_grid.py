@@ -153,11 +153,11 @@ def _write(axes: "Axes", matrix: np.ndarray, shades: Shades, theme: Theme) -> No
 
 
 def number(value: float) -> str:
-    """A number in few letters; "0" is nothing at all, "0.00" little."""
+    """A number in few letters; "0" and "1" are just that, "0.00" is little and "1.00" nearly 1."""
     if not np.isfinite(value):
         return "NaN" if np.isnan(value) else "∞" if value > 0 else "−∞"
-    if value == 0:
-        return "0"
+    if value == round(value) and abs(value) < 1_000:
+        return f"{value:.0f}".replace("-0", "0").replace("-", "−")
     text = f"{value:.2f}" if abs(value) < 9.995 else f"{value:.3g}"
     return text.replace("-0.00", "0.00").replace("-", "−")
 

@@ -47,7 +47,7 @@ def test_labels_of_many_maps_never_overlap(heads):
 @pytest.mark.parametrize("size", [2, 13, 200])
 def test_numbers_stand_where_there_is_no_token(size):
     found = well_placed(heat_map(some(size, size)))
-    assert "0" in found and "1" not in found[1:1] and not any("named" in text for text in found)
+    assert "0" in found and not any("named" in text for text in found)
     places = [int(text) for text in found if text.isdecimal() and int(text) > 1]
     assert all(place < size for place in places)
 
@@ -58,7 +58,7 @@ def test_a_map_holds_its_numbers_and_says_them_where_there_is_room():
     (image,) = maps(figure)
     np.testing.assert_array_equal(image.get_array(), weights)
     cells = [text.get_text() for text in figure.axes[0].texts]
-    assert cells == ["0.25", "0.75", "0", "1.00", "0.00", "0"]
+    assert cells == ["0.25", "0.75", "0", "1", "0.00", "0"]
     assert not heat_map(weights, numbers=False).axes[0].texts
     assert not heat_map(some(30, 30)).axes[0].texts
     assert len(heat_map(some(16, 16), numbers=True).axes[0].texts) == 256
@@ -97,7 +97,7 @@ def test_what_is_not_finite_has_no_colour():
     figure = heat_map([[-np.inf, np.inf, np.nan, 1.0]], numbers=True)
     (image,) = maps(figure)
     assert np.ma.getmaskarray(image.get_array()).tolist() == [[True, True, True, False]]
-    assert [text.get_text() for text in figure.axes[0].texts] == ["−∞", "∞", "NaN", "1.00"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["−∞", "∞", "NaN", "1"]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
