@@ -25,7 +25,7 @@ KERNEL = {
 def execute(path: Path) -> nbformat.NotebookNode:
     """The notebook of a text, executed, with nothing in it that another run would not give."""
     found = jupytext.read(path)
-    NotebookClient(found, timeout=600, kernel_name="python3", resources={}).execute(cwd=str(FOLDER))
+    NotebookClient(found, timeout=600, kernel_name="python3").execute(cwd=str(FOLDER))
     found.metadata = nbformat.from_dict(KERNEL | {"jupytext": {"formats": "ipynb,py:percent"}})
     for number, cell in enumerate(found.cells):
         cell.id = f"cell-{number}"

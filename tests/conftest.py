@@ -43,8 +43,8 @@ def memory_maps_to_spare():
     """Every compiled program keeps some memory maps; where Linux has no more to give, LLVM aborts.
 
     It gives 65,530 to a process; thousands of small programs, as operations run one by one make
-    them, come near. Dropped ones are compiled again where they are needed. To count many takes
-    longer than most tests; between two counts the hungriest sixteen take half of what is left.
+    them, come near. Dropped ones are compiled again where they are needed. To count them takes
+    longer than most tests, and sixteen tests need a few thousand.
     """
     yield
     if next(tests) % EVERY == 0 and MAPS.exists() and MAPS.read_bytes().count(b"\n") > 30_000:

@@ -46,7 +46,7 @@ def test_all_comparisons_are_tested():
     assert wanted <= set(GRIDS)
 
 
-ALIKE = ("head_sizes", "matched_parameters")
+ALIKE = ("head_sizes", "key_value_heads", "matched_parameters")
 """grids that take the path of head_counts with other sizes"""
 
 

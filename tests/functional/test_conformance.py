@@ -64,6 +64,7 @@ def normal(shape):
 
 
 def compiled(function):
+    """As one program, where all else runs step by step."""
     program = jax.jit(function)
 
     def run(*arrays):
@@ -74,7 +75,7 @@ def compiled(function):
 
 
 def swift(case, function):
-    """As one program where there are loops, whose derivatives are thousands of operations."""
+    """Compiled where there are loops: their derivatives are thousands of operations."""
     return function if case.backend == "reference" else compiled(function)
 
 
