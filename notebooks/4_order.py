@@ -269,3 +269,13 @@ aj.plots.bars(
 # %%
 assert changes["nothing"] < 1e-5 and changes["ALiBi"] < 1e-5
 assert min(changes["waves"], changes["rotary"], changes["ALiBi, causal"]) > 0.05
+
+# %% [markdown]
+# ## Try it
+#
+# - Let the words look with `rotary` and a base of 100. How far do they still see the order?
+# - Give all heads of ALiBi the slope 1/256. What is left of it?
+#
+# *Sources: Vaswani et al. 2017, section 3.5; Su et al. 2021 (rotary); Press et al. 2022 (ALiBi).*
+#
+# Next: [Masks](5_masks.ipynb)

@@ -276,3 +276,11 @@ aj.plots.lines(
     x_label="layers",
     y_label="positions in sight",
 )
+
+# %% [markdown]
+# ## Try it
+#
+# - Print `aj.Causal() & aj.Dilated(2) | aj.Window(1, 0)`. What is it good for?
+# - Alternate `Window(1, 1)` and `Dilated(3)` layers. How far do four of them see?
+#
+# Next: [A translator, opened](6_a_translator_opened.ipynb)

@@ -47,7 +47,8 @@ from attention_jax.views.gather import read_run
 # the notebook.
 
 # %%
-folder = Path(tempfile.mkdtemp()) / "phrasebook"
+home = tempfile.TemporaryDirectory()
+folder = Path(home.name) / "phrasebook"
 record = aj.run(
     aj.Experiment(
         name="phrasebook",
@@ -311,3 +312,14 @@ off = mean * (1 - np.eye(7))
 for place in np.argsort(-off, axis=None)[:8]:
     head, looking, at = np.unravel_index(place, off.shape)
     print(f"head {rows[head]}: {kinds[looking]:>6} → {kinds[at]:6} {off[head, looking, at]:.2f}")
+
+# %% [markdown]
+# ## Try it
+#
+# - Choose another test sentence, `splits["test"][0].source`. Which head aligns it best?
+# - Train with `heads=1`. Which of the pictures change, and does the translation?
+#
+# *Sources: Vaswani et al. 2017; Kobayashi et al. 2020, "Attention is Not Only a Weight"; Och and
+# Ney 2003 (alignment error rate).*
+#
+# Next: [Heads at work](7_heads_at_work.ipynb)
