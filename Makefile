@@ -36,8 +36,9 @@ heads-full: setup
 
 # A process for each core, four at most; ARGS='-n 0' for one alone.
 WORKERS = $$(cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores > 4 ? 4 : cores)))
+# Worksteal keeps the tests of a file on one worker, where they share fixtures and compiled programs.
 test: setup
-	$(RUN) -m pytest -q -n $(WORKERS) $(ARGS)
+	$(RUN) -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS)
 
 # Exit code 5 says that no test carries the mark; that is fine.
 test-slow: setup
