@@ -45,4 +45,5 @@ def test_notebooks_define_nothing_and_name_no_place_of_a_machine(path):
     tree = ast.parse(path.read_text("utf-8"))
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     whole = path.read_text("utf-8") + path.with_suffix(".ipynb").read_text("utf-8")
-    assert not re.search(r"(/home/|/root/|/work/|/tmp/[a-z0-9_]{3,}/)", whole)
+    assert not re.search(r"(/home/|/root/|/Users/|/tmp/[a-z0-9_]{3,}/)", whole)
+    assert str(FOLDER.parent) not in whole
