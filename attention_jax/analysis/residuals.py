@@ -187,6 +187,6 @@ def _reading(graph: nnx.GraphDef):
 
     @jax.jit
     def run(params: Any, rows: Array) -> Array:
-        return jax.nn.softmax(nnx.merge(graph, params)._logits(rows), -1)
+        return jax.nn.softmax(nnx.merge(graph, params).logits(rows), -1)
 
     return run

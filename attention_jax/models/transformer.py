@@ -119,7 +119,7 @@ class Transformer(nnx.Module):
         for layer in self.decoder:
             rngs = [streams.pop() for _ in range(3)]
             x = layer(x, memory, Causal(), memory_mask, rngs, one)
-        logits = arrange(self._logits(x), "B T V")
+        logits = arrange(self.logits(x), "B T V")
         if look is None:
             return logits
         return logits, _stacked(one.found) if explain is True else one.found
@@ -166,7 +166,7 @@ class Transformer(nnx.Module):
             keys.append(key)
             values.append(value)
         grown = cache._replace(keys=tuple(keys), values=tuple(values), position=position + 1)
-        return self._logits(x)[:, 0], grown
+        return self.logits(x)[:, 0], grown
 
     def reorder(self, cache: Cache, rows: Int[Array, " B"]) -> Cache:
         """The cache after row i went on from row `rows[i]` of the same source."""
@@ -195,7 +195,8 @@ class Transformer(nnx.Module):
     def _target_table(self) -> Embedding:
         return self.source_embedding if self.config.tied else self.target_embedding
 
-    def _logits(self, x):
+    def logits(self, x: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
+        """How well each token would follow rows that the last decoder layer gave."""
         x = self.decoder_norm(x) if self.config.norm == "pre" else x
         return self.source_embedding.logits(x) if self.config.tied else self.projection(x)
 

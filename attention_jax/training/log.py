@@ -112,11 +112,14 @@ def keep_until(path: Path, step: int) -> None:
 def replace_file(path: Path, content: bytes) -> None:
     """Writes a whole file so that, at any moment, either the old or the new one is there."""
     beside = path.with_name(path.name + ".tmp")
-    with open(beside, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    try:
+        with open(beside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def finite(value: Any) -> Any:

@@ -8,8 +8,6 @@ and nothing be fetched; all that comes from data reaches the page as text.
 
 import base64
 import hashlib
-import os
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from attention_jax.training.log import replace_file
 from attention_jax.views.head_view_data import page_data
 from attention_jax.views.readings import Attention, Reading
 
@@ -52,12 +51,7 @@ class HeadView:
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{uuid.uuid4().hex}.html")
-        try:
-            draft.write_text(self.html, "utf-8")
-            os.replace(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
+        replace_file(path, self.html.encode())
         return path
 
     def _repr_html_(self) -> str:
@@ -109,6 +103,9 @@ def head_view(
     Raises:
       ValueError: tokens lack, or come with readings, or do not fit the weights; what is to be shown
         first is not there; or not even the strongest weight of every row has room.
+
+    Source: Vig 2019, "A Multiscale Visualization of Attention in the Transformer Model" (one head,
+    all heads, one head from inside).
     """
     readings = _readings(what, queries, sources)
     start = _start(readings[0], attention, layer, head, query)
