@@ -109,6 +109,7 @@ def _train(words: list[str]) -> None:
     import tyro
 
     from attention_jax.experiment import Experiment, read_config, run
+    from attention_jax.models.kinds import KINDS
     from attention_jax.models.transformer import PRESETS
     from attention_jax.training import peers
 
@@ -118,8 +119,13 @@ def _train(words: list[str]) -> None:
         default = read_config(folder)  # so that `train --run FOLDER` alone goes on with it
     elif folder is not None:
         default = replace(default, name=Path(folder).absolute().name)
+    kind = _value(words, "--model.kind") or default.model.kind
+    if kind not in KINDS:
+        raise ValueError(f"--model.kind is {kind!r}; one of {', '.join(KINDS)} would fit")
+    if kind != default.model.kind:
+        default = replace(default, model=KINDS[kind]())
     preset = _value(words, "--model.preset")
-    if preset is not None and preset in PRESETS:
+    if kind == "transformer" and preset is not None and preset in PRESETS:
         default = replace(default, model=PRESETS[preset])
 
     def train(
@@ -134,6 +140,9 @@ def _train(words: list[str]) -> None:
         process: int | None = None,
     ) -> dict[str, Any]:
         """Train a model in a run folder, or go on with the run that the folder holds.
+
+        The model is a Transformer, or of the kind that --model.kind names: rnn_seq2seq, bahdanau,
+        luong, intra_attention or convolutional; with it, --help lists the fields of that kind.
 
         Args:
           run: the run's folder: new, empty, or that of a run to go on with
@@ -150,7 +159,7 @@ def _train(words: list[str]) -> None:
         """
         return locals()
 
-    given = parse(train, f"{PROGRAM} train", words)
+    given = parse(train, f"{PROGRAM} train", words, config=(tyro.conf.AvoidSubcommands,))
     if given["warm"]:
         from attention_jax.training.allocator import restart_warm
 

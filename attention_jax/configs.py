@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import difflib
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -20,7 +20,8 @@ def from_json(kind: type[T], data: Any, place: str = "") -> T:
     """The dataclass `kind` from what `to_json` gave; fields that are missing take their defaults.
 
     Args:
-      kind: a dataclass of str, int, float, bool, None, Path, Literal, tuples and dataclasses.
+      kind: a dataclass of str, int, float, bool, None, Path, Literal, tuples and dataclasses. Of
+        several dataclasses the one is taken whose field `kind` has the value that is found there.
       data: nested dicts, fresh from JSON.
       place: where `data` stands, for messages.
 
@@ -70,7 +71,10 @@ def _typed(hint: Any, value: Any, place: str) -> Any:
     if origin in (Union, types.UnionType):
         if value is None and type(None) in inner:
             return None
-        *others, last = [choice for choice in inner if choice is not type(None)]
+        choices = [choice for choice in inner if choice is not type(None)]
+        if isinstance(value, Mapping) and all(map(dataclasses.is_dataclass, choices)):
+            return _typed(_of_kind(choices, value, place), value, place)
+        *others, last = choices
         for choice in others:
             with contextlib.suppress(ValueError):
                 return _typed(choice, value, place)
@@ -96,6 +100,15 @@ def _typed(hint: Any, value: Any, place: str) -> Any:
     if isinstance(hint, type) and type(value) is hint:
         return value
     raise ValueError(f"{place} is {value!r}; {getattr(hint, '__name__', hint)} would fit")
+
+
+def _of_kind(choices: Sequence[Any], value: Mapping[str, Any], place: str) -> Any:
+    """That of several dataclasses whose default `kind` the value has; without one, the first."""
+    kinds = {choice.kind: choice for choice in choices}
+    kind = value.get("kind", choices[0].kind)
+    if kind not in kinds:
+        raise ValueError(f"{_join(place, 'kind')} is {kind!r}; one of {', '.join(kinds)} would fit")
+    return kinds[kind]
 
 
 def _join(place: str, name: str) -> str:

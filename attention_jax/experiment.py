@@ -18,8 +18,9 @@ from typing import Any
 from attention_jax import configs
 from attention_jax.data import DataConfig, Tokenizer, write_quarantine
 from attention_jax.decoding import DecodingConfig
+from attention_jax.models.kinds import ModelConfig, build
 from attention_jax.models.sizes import cache_bytes
-from attention_jax.models.transformer import Transformer, TransformerConfig
+from attention_jax.models.transformer import TransformerConfig
 from attention_jax.parallel.engines import SINGLE, check_heads, engine, programs_on
 from attention_jax.parallel.layout import Layout
 from attention_jax.training import peers
@@ -55,8 +56,8 @@ class Experiment:
     """of initial weights, the order of batches and dropout"""
     data: DataConfig = field(default_factory=DataConfig)
     """text and batches"""
-    model: TransformerConfig = field(default_factory=TransformerConfig)
-    """the Transformer's sizes"""
+    model: ModelConfig = field(default_factory=TransformerConfig)
+    """which model, and its sizes"""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """the loop and the optimizer"""
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
@@ -215,10 +216,14 @@ def programs_of(
     """What training compiles on an engine; experiments that differ in their seed alone share it.
 
     Raises:
-      ValueError: the model's heads cannot be cut as the engine's layout asks.
+      ValueError: the model's heads cannot be cut as the engine's layout asks, or it has none.
     """
     training, model = experiment.training, replace(experiment.model, vocabulary=tokenizer.size)
     if isinstance(how, Layout):
+        if not isinstance(model, TransformerConfig):
+            raise ValueError(
+                f"mesh {how} is for the Transformer; single or replicate would fit {model.kind}"
+            )
         counts = [model.heads_at(place) for place in model.places()]
         check_heads(how, [*counts, model.key_value_heads or model.heads])
     steps = training.steps if training.optimizer.schedule == "cosine" else 0
@@ -227,9 +232,9 @@ def programs_of(
 
 
 @functools.lru_cache(maxsize=8)
-def _programs(how, model: TransformerConfig, optimizer, steps, smoothing, rng, compute) -> Programs:
+def _programs(how, model: ModelConfig, optimizer, steps, smoothing, rng, compute) -> Programs:
     def make_model(rngs):
-        return Transformer(model, rngs=rngs)
+        return build(model, rngs=rngs)
 
     settings = {"smoothing": smoothing, "rng": rng, "compute": compute}
     return programs_on(how, make_model, optimizer, steps=steps, **settings)
@@ -261,7 +266,8 @@ def _record(
     seconds = sum(scores["translate_seconds"] for scores in splits)
     return {
         "name": experiment.name,
-        "heads": model.heads,
+        "kind": model.kind,
+        "heads": getattr(model, "heads", None),
         "seed": experiment.seed,
         "parameters": programs.parameters,
         **scored["validation"].scores,

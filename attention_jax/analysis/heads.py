@@ -27,17 +27,10 @@ from attention_jax.analysis.alignment import (
     error_rates,
     link_words,
 )
+from attention_jax.analysis.sentences import first_of
 from attention_jax.analysis.similarity import Scatter, linear_cka, scatter
 from attention_jax.analysis.weights import Sums, attention_sums, means
-from attention_jax.data import (
-    Batch,
-    DataConfig,
-    Pair,
-    Tokenizer,
-    encode_pairs,
-    eval_batches,
-    load_corpus,
-)
+from attention_jax.data import Batch, Pair, Tokenizer
 from attention_jax.models.places import PARTS, Head, Place
 from attention_jax.parallel.layout import Layout
 from attention_jax.parallel.statistics import call_on, placed_params, placed_positions, sums_on
@@ -152,7 +145,7 @@ def describe(
     from attention_jax.trained import load
 
     experiment, tokenizer, graph, params = load(folder, which)
-    batches, pairs = _sentences(experiment.data, tokenizer, split, sentences)
+    batches, pairs = first_of(experiment.data, tokenizer, split, sentences)
     found = measure(graph, params, batches, _aligned(batches, pairs, tokenizer))
     importance = head_importance(graph, params, batches)
     before, without = loss(graph, params, batches), losses_without(graph, params, batches)
@@ -185,7 +178,7 @@ def over_training(
     from attention_jax.trained import load
 
     experiment, tokenizer, graph, params = load(folder, "last")
-    batches, pairs = _sentences(experiment.data, tokenizer, split, sentences)
+    batches, pairs = first_of(experiment.data, tokenizer, split, sentences)
     aligned = _aligned(batches, pairs, tokenizer, reading)
     checkpoints = Path(folder) / "checkpoints"
     for step in checkpoint.finished(checkpoints):
@@ -240,21 +233,6 @@ def _look(
     model = nnx.merge(graph, params)
     _, seen = model(batch.source, batch.target_in, explain=reduce, heads=watch, **call)
     return {place: one._replace(outputs=outputs.get(place)) for place, one in seen.items()}
-
-
-def _sentences(
-    data: DataConfig, tokenizer: Tokenizer, split: str, sentences: int
-) -> tuple[list[Batch], list[Pair]]:
-    """The first pairs of a split as batches of one shape, and those that were not too long."""
-    if sentences < 1:
-        raise ValueError(f"sentences is {sentences}; it must be at least 1")
-    splits = load_corpus(data).splits
-    if split not in splits:
-        raise ValueError(f"split is {split!r}; one of {', '.join(splits)} would fit")
-    pairs = splits[split][:sentences]
-    examples = encode_pairs(pairs, tokenizer, max_length=data.max_length)
-    batches = eval_batches(examples, tokens=data.batch_tokens, vocabulary=tokenizer.size)
-    return batches, [pairs[place] for place in examples.kept]
 
 
 def _aligned(

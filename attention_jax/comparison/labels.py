@@ -19,9 +19,13 @@ LEFT = "heads left"
 """no field: how many heads a pruned model has left, in all its attentions together"""
 
 FIRST = tuple(
-    f"model.{name}" for name in ("heads", "key_value_heads", "head_size", "feed_forward", "width")
+    f"model.{name}"
+    for name in ("kind", "heads", "key_value_heads", "head_size", "feed_forward", "width")
 )
 """the fields to tell variants apart by, if they do; then come the others in the config's order"""
+
+ABSENT = "no such field"
+"""the value of a field that other kinds of models have"""
 
 PRUNED = ("model.encoder_heads", "model.decoder_heads", "model.cross_heads")
 
@@ -32,14 +36,15 @@ def labels(experiments: Sequence[Experiment]) -> list[str]:
     The smallest set of fields that tells all variants apart: "1 head" and "4 heads", "8 key/value
     heads", "4 heads of 16", "width 64, dropout 0.1".
     """
-    found = [config_of(one) for one in experiments]
+    found = _filled([config_of(one) for one in experiments])
     variants = list({tuple(map(repr, config.values())): config for config in found}.values())
     told = _telling(variants)
     return [label(config, told) for config in found]
 
 
 def label(config: Config, told: Sequence[str]) -> str:
-    """The values of the fields `told`, for people."""
+    """The values of the fields `told`, for people; those that the model has not are left out."""
+    told = [name for name in told if config.get(name, name == LEFT) != ABSENT]
     if {"model.heads", "model.head_size"} <= {*told} and config["model.head_size"]:
         heads = f"{_heads(config)} of {config['model.head_size']}"
         rest = [name for name in told if name not in ("model.heads", "model.head_size")]
@@ -72,12 +77,12 @@ def confounds(experiments: Sequence[Experiment]) -> list[str]:
 
     A label tells variants apart; it need not be all that differs between them.
     """
-    found = [config_of(one) for one in experiments]
+    found = _filled([config_of(one) for one in experiments])
     told = _telling(found)
     named = {*told, *(PRUNED if LEFT in told else ())}
     sentences = []
     for name in _differing(found):
-        if name not in named and name != LEFT:
+        if name not in named and name != LEFT and not _any_absent(found, name):
             values = dict.fromkeys(_value(name, config) for config in found)
             shown = ", ".join(list(values)[:8]) + ", ..." * (len(values) > 8)
             sentences.append(f"Variants differ in {name} too: {shown}.")
@@ -93,7 +98,18 @@ def config_of(experiment: Experiment) -> Config:
 
 def differing(one: Config, other: Config) -> Iterator[tuple[str, Any, Any]]:
     """(field, value in one, value in other) for all that differ."""
+    one, other = _filled([one, other])
     return ((name, one[name], other[name]) for name in one if one[name] != other[name])
+
+
+def _filled(found: Sequence[Config]) -> list[Config]:
+    """The configs with all fields that any of them has, in one order."""
+    names = dict.fromkeys(itertools.chain.from_iterable(found))
+    return [{name: config.get(name, ABSENT) for name in names} for config in found]
+
+
+def _any_absent(found: Sequence[Config], name: str) -> bool:
+    return any(config[name] == ABSENT for config in found)
 
 
 def _telling(found: Sequence[Config]) -> tuple[str, ...]:
@@ -114,7 +130,7 @@ def _count(found: Sequence[Config], fields: Sequence[str]) -> int:
 def _differing(found: Sequence[Config]) -> list[str]:
     names = [name for name in found[0] if any(one[name] != found[0][name] for one in found)]
     names.sort(key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
-    if any(name in PRUNED for name in names):
+    if any(name in PRUNED and not _any_absent(found, name) for name in names):
         names.insert(names[:1] == ["model.heads"], LEFT)
     return names
 
@@ -128,7 +144,7 @@ def _say(name: str, config: Config, told: Sequence[str]) -> str:
 
 
 def _value(name: str, config: Config) -> str:
-    if name in SAID:
+    if name in SAID and config.get(name) != ABSENT:
         return SAID[name](config)
     value = config[name]
     if isinstance(value, list):
@@ -159,7 +175,12 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
+def _kind(config: Config) -> str:
+    return config["model.kind"].replace("_", " ")
+
+
 SAID: Mapping[str, Callable[[Config], str]] = {
+    "model.kind": _kind,
     "model.heads": _heads,
     "model.key_value_heads": _key_value_heads,
     LEFT: _left,

@@ -10,6 +10,7 @@ from attention_jax.comparison.workers import default_workers
 from attention_jax.data import DataConfig
 from attention_jax.decoding import DecodingConfig
 from attention_jax.experiment import Experiment
+from attention_jax.models.kinds import ModelConfig
 from attention_jax.models.transformer import PRESETS, TransformerConfig
 from attention_jax.options import parse
 from attention_jax.training.loop import TrainingConfig
@@ -132,7 +133,7 @@ def lasting(training: TrainingConfig, steps: int) -> TrainingConfig:
 
 def _followed(base: Experiment, given: Experiment, preset: bool) -> Experiment:
     """The base whose other defaults follow the preset, the steps and the lengths that are given."""
-    if preset:  # even where it has the base's name: the base may have other sizes
+    if preset and isinstance(given.model, TransformerConfig):  # even where it has the base's name: the base may have other sizes
         base = replace(base, model=PRESETS[given.model.preset])
     if given.data.max_length != base.data.max_length:
         longest = given.data.max_length
@@ -158,7 +159,7 @@ def _parse(
         smoke: bool = False,
         full: bool = False,
         data: DataConfig = base.data,
-        model: TransformerConfig = base.model,
+        model: ModelConfig = base.model,
         training: TrainingConfig = base.training,
         decoding: DecodingConfig = base.decoding,
         scoring: ScoringConfig = base.scoring,
@@ -175,7 +176,7 @@ def _parse(
           smoke: seconds, to see that all works
           full: longer training
           data: text and batches
-          model: the Transformer's sizes
+          model: the model's sizes
           training: the loop and the optimizer
           decoding: the search for translations
           scoring: what the runs are judged by
@@ -185,7 +186,8 @@ def _parse(
         rest = {"values": values, "seeds": seeds, "out": out, "sentence": sentence}
         return one, {**rest, "workers": workers, "together": together}
 
-    return parse(options, program, words, config=(tyro.conf.FlagCreatePairsOff,))
+    settings = tyro.conf.FlagCreatePairsOff, tyro.conf.AvoidSubcommands
+    return parse(options, program, words, config=settings)
 
 
 def _seeds(given: Sequence[int]) -> Sequence[int]:

@@ -15,7 +15,7 @@ from typing import Any
 from attention_jax import configs
 from attention_jax.data import write_quarantine
 from attention_jax.experiment import Experiment, Prepared, origin, prepare, read_config, run
-from attention_jax.models.transformer import Transformer
+from attention_jax.models.transformer import Transformer, TransformerConfig
 from attention_jax.training import checkpoint
 from attention_jax.training.environment import environment
 from attention_jax.training.folder import check_room, claimed
@@ -166,6 +166,11 @@ def check(members: Sequence[Experiment]) -> None:
     if not members:
         raise ValueError("members is empty; a population has at least one")
     base = members[0]
+    if not isinstance(base.model, TransformerConfig):
+        raise ValueError(
+            f"model.kind is {base.model.kind}; populations are of Transformers, and runs of their "
+            "own would fit other kinds"
+        )
     for one in members[1:]:
         for name, here, there in configs.differences(configs.to_json(one), configs.to_json(base)):
             if name not in MAY_DIFFER:

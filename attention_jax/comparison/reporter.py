@@ -9,6 +9,7 @@ from typing import Any
 from attention_jax.analysis.variants import Run, compare, curve
 from attention_jax.comparison.labels import confounds, labels
 from attention_jax.experiment import Experiment, read_config
+from attention_jax.models.transformer import TransformerConfig
 from attention_jax.trained import load
 from attention_jax.training.environment import environment
 from attention_jax.training.log import replace_file
@@ -63,7 +64,8 @@ class Reporter:
         """Writes the whole report, from the first seed of each variant where one run must do.
 
         Args:
-          describe: also computes what each head does, where a run's folder does not hold it yet.
+          describe: also computes what each head of a Transformer does, where a run's folder does
+            not hold it yet.
         """
         from attention_jax.analysis.heads import describe as described
 
@@ -71,7 +73,8 @@ class Reporter:
         texts = {variant: translations(folder) for variant, folder in folders.items()}
         sentence = self.sentence or short_sentence(next(iter(texts.values())))
         for folder in folders.values():
-            if describe and not (folder / "heads.json").exists():
+            of_heads = isinstance(read_config(folder).model, TransformerConfig)
+            if describe and of_heads and not (folder / "heads.json").exists():
                 found = described(folder, which=self.scoring.which)
                 text = json.dumps(found, allow_nan=False) + "\n"
                 replace_file(folder / "heads.json", text.encode())

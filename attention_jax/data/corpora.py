@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from attention_jax.data.joined import joined
 from attention_jax.data.lines import DataError, Quarantined
 from attention_jax.data.pair import Pair
 from attention_jax.data.quarantine import Policy, Quarantine
 from attention_jax.data.recall import pairs_in, recall
+from attention_jax.data.reversal import reversal, symbols_in
 from attention_jax.data.text import read_folder, read_tsv, split_pairs
 from attention_jax.data.tokens import SMALLEST
 
 FORMS = (
-    '"phrasebook" or "recall-16" (built in), a folder with train.en, train.es, val.en, val.es (or '
-    "your languages; plain or .gz), a two-column .tsv or .tsv.gz file, or a TFDS set such as "
-    "para_crawl/enes"
+    '"phrasebook", "recall-16" or "reverse-25" (built in), a folder with train.en, train.es, '
+    "val.en, val.es (or your languages; plain or .gz), a two-column .tsv or .tsv.gz file, or a "
+    "TFDS set such as para_crawl/enes"
 )
 
 
@@ -48,8 +50,9 @@ class DataConfig:
     """Which text, and how it becomes batches.
 
     Attributes:
-      corpus: "phrasebook", "recall-16" (associative recall of 16 pairs, or another number), a
-        folder, a two-column .tsv[.gz] file, or a TFDS name such as para_crawl/enes.
+      corpus: "phrasebook", "recall-16" (associative recall of 16 pairs, or another number),
+        "reverse-25" (sentences of up to 25 symbols turned round, or another number), a folder, a
+        two-column .tsv[.gz] file, or a TFDS name such as para_crawl/enes.
       source: the language to translate from; of a .tsv file, a name for its first column.
       target: the language to translate into; of a .tsv file, a name for its second column.
       vocabulary: tokens of both languages together, at most.
@@ -59,6 +62,8 @@ class DataConfig:
       reverse: translates the second column of a .tsv file into the first; `source` then names the
         second, and the file is still split so that no line of its first column is in two splits.
       limit: at most this many training pairs; None takes all.
+      join: pairs that make one sentence, at most: each split holds its text by ones, by twos and so
+        on up to this number, so that the same sentences are short and long; 1: as they are.
       bad_lines: what to do about lines of your own text that are no text (invalid UTF-8, a NUL
         character, too long, no two columns): "refuse" the corpus, or "skip" them with the lines
         beside them, and list them in the run's quarantine.jsonl.
@@ -76,6 +81,7 @@ class DataConfig:
     shapes: int = 3
     reverse: bool = False
     limit: int | None = None
+    join: int = 1
     bad_lines: Policy = "refuse"
     bad_limit: float = 0.01
     cache: Path | None = None
@@ -89,7 +95,12 @@ class DataConfig:
                 raise DataError(f"{name} must be a language such as en, not {value!r}.")
         if self.source == self.target:
             raise DataError(f"source and target must differ; both are {self.source!r}.")
-        for name, least in (("vocabulary", SMALLEST), ("max_length", 2), ("shapes", 1)):
+        for name, least in (
+            ("vocabulary", SMALLEST),
+            ("max_length", 2),
+            ("shapes", 1),
+            ("join", 1),
+        ):
             if getattr(self, name) < least:
                 raise DataError(f"{name} must be at least {least}, not {getattr(self, name)}.")
         if self.batch_tokens < self.max_length:
@@ -146,6 +157,8 @@ def load_corpus(config: DataConfig) -> Corpus:
         splits, notes = prepared.phrasebook(config.folder, source, target)
     elif (pairs := pairs_in(name)) is not None:
         splits, notes = recall(pairs, config.max_length), []
+    elif (symbols := symbols_in(name)) is not None:
+        splits, notes = reversal(symbols, config.max_length), []
     elif path.is_dir():
         splits, notes = read_folder(path, source, target, quarantine)
     elif path.exists():
@@ -167,6 +180,9 @@ def load_corpus(config: DataConfig) -> Corpus:
     if config.limit is not None and len(train) > config.limit:
         notes = [*notes, f"kept the first {config.limit:,} of {len(train):,} training pairs"]
         splits = {**splits, "train": train[: config.limit]}
+    if config.join > 1:
+        notes = [*notes, f"each split holds its text by ones, up to {config.join} pairs in one"]
+        splits = joined(splits, config.join)
     return Corpus(name, source, target, splits, tuple(notes), tuple(quarantine.records))
 
 

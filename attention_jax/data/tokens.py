@@ -163,6 +163,11 @@ class Tokenizer:
             names.append(f"·{shown}" if text == shown and shown[0].isalnum() else shown)
         return names
 
+    def names(self) -> list[str]:
+        """Each token's name in tokenizer.json, by number: "Ġthe" for " the"; no two are alike."""
+        vocabulary = self._engine.get_vocab()
+        return sorted(vocabulary, key=vocabulary.__getitem__)
+
     def _piece(self, token: int) -> bytes:
         if not 0 <= token < self.size:
             raise DataError(f"token {token} is not in the vocabulary of {self.size} tokens.")

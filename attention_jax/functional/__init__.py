@@ -54,6 +54,7 @@ from attention_jax.functional.masks import (
 from attention_jax.functional.normalize import sigmoid, softmax
 from attention_jax.functional.plan import BACKENDS, Plan, plan_attention
 from attention_jax.functional.positions import learned, one_hot, sinusoidal
+from attention_jax.functional.recurrence import elman, gru, gru_before, lstm, recur
 from attention_jax.functional.relative import relative, weigh_relative
 from attention_jax.functional.rotary import (
     LinearScaling,
@@ -103,12 +104,15 @@ __all__ = [
     "differential_norm",
     "differential_weights",
     "dot",
+    "elman",
     "elu_plus_one",
     "entmax15",
     "explain",
     "favor",
     "gated",
     "grouping",
+    "gru",
+    "gru_before",
     "hard_max",
     "initial_lambda",
     "latent_attend",
@@ -119,12 +123,14 @@ __all__ = [
     "linear_weights",
     "local",
     "location",
+    "lstm",
     "merge_heads",
     "mix_heads",
     "one_hot",
     "orthogonal_projection",
     "plan_attention",
     "predicted_centers",
+    "recur",
     "relative",
     "relative_buckets",
     "relu_features",

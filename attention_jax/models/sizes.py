@@ -11,21 +11,22 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from attention_jax.models.transformer import Transformer, TransformerConfig
+from attention_jax.models.kinds import ModelConfig, build
+from attention_jax.models.transformer import TransformerConfig
 
 TOLERANCE = 0.005
 """the largest share by which matched parameters may differ"""
 
 
 @functools.lru_cache(maxsize=256)
-def parameters(model: TransformerConfig) -> int:
+def parameters(model: ModelConfig) -> int:
     """How many numbers a model of this config learns."""
-    structs = jax.eval_shape(lambda: nnx.state(Transformer(model, rngs=nnx.Rngs(0)), nnx.Param))
+    structs = jax.eval_shape(lambda: nnx.state(build(model, rngs=nnx.Rngs(0)), nnx.Param))
     return sum(leaf.size for leaf in jax.tree.leaves(structs))
 
 
-def cache_bytes(model: TransformerConfig, source_length: int, target_length: int) -> int:
-    """What decoding one sentence keeps: keys and values of both texts, in all layers.
+def cache_bytes(model: ModelConfig, source_length: int, target_length: int) -> int:
+    """What decoding one sentence keeps: of a Transformer the keys and values of both texts.
 
     Args:
       model: whose `start` makes the cache.
@@ -33,11 +34,12 @@ def cache_bytes(model: TransformerConfig, source_length: int, target_length: int
       target_length: target positions that there is room for, T.
 
     Returns:
-      Bytes; 2 L G K (S + T) numbers where all L decoder layers have G key/value heads.
+      Bytes; of a Transformer 2 L G K (S + T) numbers where all L decoder layers have G key/value
+      heads; of a recurrent model its states, and what it attends to.
     """
 
     def start(source):
-        return Transformer(model, rngs=nnx.Rngs(0)).start(source, target_length)
+        return build(model, rngs=nnx.Rngs(0)).start(source, target_length)
 
     cache = jax.eval_shape(start, jax.ShapeDtypeStruct((1, source_length), jnp.int32))
     kept = [leaf for leaf in jax.tree.leaves(cache) if jnp.issubdtype(leaf.dtype, jnp.floating)]

@@ -3,7 +3,7 @@
 Source: Vaswani et al. 2017, table 3 (`base`, `big`); Wu et al. 2021 (`tiny`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from attention_jax.models.places import PARTS, Head, Part, Place
@@ -45,6 +45,8 @@ class TransformerConfig:
     """the same of the decoder's attention to itself"""
     cross_heads: tuple[int, ...] | None = None
     """the same of the decoder's attention to the source"""
+    kind: Literal["transformer"] = field(default="transformer", kw_only=True)
+    """which model this is a config of"""
 
     def __post_init__(self):
         """Refuses sizes that no model can have."""

@@ -5,7 +5,7 @@ Of several processes all run it, step by step together; one of them writes.
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,6 +72,7 @@ def fit(
     stop_after: int | None = None,
     origin: Origin | None = None,
     signals: Signals | None = None,
+    begin: Callable[[State], State] | None = None,
 ) -> Fitted:
     """Trains from the folder's last sound checkpoint, or from the seed, to the end.
 
@@ -87,6 +88,8 @@ def fit(
       stop_after: writes a checkpoint and stops at this step, as if killed right after it.
       origin: of the run: what its checkpoints are told from another's by.
       signals: when it was asked to stop, the last step is saved and training ends, unfinished.
+      begin: from a fresh state, on the host, to the one that training begins with, such as
+        `embeddings.starting`; not called where there is a checkpoint.
 
     Raises:
       Diverged: more losses or gradients are not finite than may be left out.
@@ -99,7 +102,7 @@ def fit(
     share, multiple = programs.share, programs.multiple
     held_out = [part_of(batch, *share, multiple=multiple) for batch in validation]
     keep, every = config.keep, config.checkpoint_every
-    state, progress = _begin(programs, config, folder, seed, origin)
+    state, progress = _begin(programs, config, folder, seed, origin, begin)
     places = {"keep": keep, "every": every, "origin": origin}
     with Checkpoints(folder / "checkpoints", **places) as saver:
         metrics = folder / "metrics.jsonl" if peers.writes() else None
@@ -243,13 +246,21 @@ class _Run:
 
 
 def _begin(
-    programs: Programs, config: TrainingConfig, folder: Path, seed: int, origin: Origin | None
+    programs: Programs,
+    config: TrainingConfig,
+    folder: Path,
+    seed: int,
+    origin: Origin | None,
+    begin: Callable[[State], State] | None,
 ) -> tuple[State, Progress]:
     every, average = config.checkpoint_every, config.average
     found = Found(folder, programs.structs, origin, every=every, average=average)
     step = found.newest()
     if step is None:
-        return programs.start(seed), Progress()
+        state = programs.start(seed)
+        if begin is not None:
+            state = programs.place(begin(_on_host(programs.whole(state))))
+        return state, Progress()
     state, record = found.take(step)
     return programs.place(state), Progress.of(record)
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from attention_jax.training.optimizer import OptimizerConfig
@@ -38,6 +39,8 @@ class TrainingConfig:
     """generator of dropout: the fastest, or the one that is the same on every device"""
     compute: Literal["float32", "bfloat16"] = "float32"
     """what the model computes in; parameters, loss and optimizer stay float32"""
+    embeddings: Path | None = None
+    """a file of word vectors that the embeddings of a new run start from; None: from chance"""
 
     def __post_init__(self):
         """Refuses numbers that make no run."""

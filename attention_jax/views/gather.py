@@ -1,6 +1,7 @@
 """Readings for a view, out of a trained run or a pretrained encoder."""
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,8 +29,8 @@ class Seen(NamedTuple):
     """What one attention did in one pass."""
 
     weights: Float[Array, "B H T S"]
-    query: Float[Array, "B T H K"]
-    key: Float[Array, "B S G K"]
+    query: Float[Array, "B T H K"] | None = None
+    key: Float[Array, "B S G K"] | None = None
 
 
 def look(call: Callable[..., Any]) -> dict[Place, Seen]:
@@ -39,8 +40,11 @@ def look(call: Callable[..., Any]) -> dict[Place, Seen]:
 
     Args:
       call: a model's call that takes the options `explain` and `attend`, such as
-        `partial(model, source, target_in)`.
+        `partial(model, source, target_in)`. Without `attend`, as of recurrent models, there are
+        weights alone.
     """
+    if "attend" not in inspect.signature(call).parameters:
+        return {place: Seen(found) for place, found in call(explain=True)[1].items()}
     watched: list[tuple[Array, Array]] = []
 
     def watching(query: Array, key: Array, value: Array, **options: Any) -> Array:
@@ -166,6 +170,8 @@ class _About(NamedTuple):
         written = self.found.hypotheses[place]
         target_in = np.array([[START, *written.tokens[:-1]]])
         seen = jax.device_get(_looking(graph, params, self.source[None], target_in))
+        if not seen:
+            raise ValueError(f"{self.model} attends to nothing; a model with attention would fit")
         source = self.tokenizer.tokens(self.source.tolist())
         chosen = self.tokenizer.tokens(written.tokens)
         queries = [*self.tokenizer.tokens([START]), *chosen[:-1]]
@@ -216,10 +222,16 @@ def _attention(
         [one.weights[0] for one in layers],
         queries,
         sources,
-        query_vectors=[np.swapaxes(one.query[0], 0, 1) for one in layers],
-        key_vectors=[np.swapaxes(one.key[0], 0, 1) for one in layers],
+        query_vectors=_by_head([one.query for one in layers]),
+        key_vectors=_by_head([one.key for one in layers]),
         **more,
     )
+
+
+def _by_head(layers: Sequence[Any]) -> list[np.ndarray] | None:
+    """Each layer's vectors of the first row, heads first; None where there are none."""
+    found = [np.swapaxes(one[0], 0, 1) for one in layers if one is not None]
+    return found if len(found) == len(layers) else None
 
 
 @functools.partial(jax.jit, static_argnums=0)

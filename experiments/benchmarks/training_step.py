@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -69,16 +70,19 @@ def jax_step(size: dict, dropout: float, batch: dict):
     return step, f"attention_jax, jax {jax.__version__}"
 
 
-def serve(library: str, size: dict, dropout: float) -> None:
-    """A contender's process: for each number read, that many steps, then their times."""
+def contender(library: str, size: dict, dropout: float):
+    """A contender's step and its name."""
     batch = make_batch(size)
     if library == "torch":
         sys.path.insert(0, str(HERE))
         from torch_transformer import make_step
 
-        step, name = make_step(size, dropout, batch)
-    else:
-        step, name = jax_step(size, dropout, batch)
+        return make_step(size, dropout, batch)
+    return jax_step(size, dropout, batch)
+
+
+def serve(step, name: str) -> None:
+    """A contender's process: for each number read, that many steps, then their times."""
     start = time.perf_counter()
     losses = [step()]
     print(json.dumps({"name": name, "first": time.perf_counter() - start}), flush=True)
@@ -91,12 +95,24 @@ def serve(library: str, size: dict, dropout: float) -> None:
         print(json.dumps({"times": times, "losses": [losses[0], losses[-1]]}), flush=True)
 
 
-def measure(contenders: list, size: dict, dropout: float, rounds: int, steps: int) -> list[dict]:
-    """Starts all contenders, lets them take turns, and returns one record each."""
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
+def measure(
+    contenders: list,
+    size: dict,
+    dropout: float,
+    rounds: int,
+    steps: int,
+    *,
+    script: str = __file__,
+    variables: Mapping[str, str] = os.environ,
+) -> list[dict]:
+    """Starts all contenders, lets them take turns, and returns one record each.
+
+    `script` serves them, under these environment variables.
+    """
+    environment = {**variables, "PYTHONPATH": str(HERE.parents[1])}
     processes, records = [], []
     for library, python in contenders:
-        command = [python, __file__, "--serve", library, json.dumps(size), str(dropout)]
+        command = [python, script, "--serve", library, json.dumps(size), str(dropout)]
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
@@ -123,7 +139,7 @@ def measure(contenders: list, size: dict, dropout: float, rounds: int, steps: in
 def main() -> None:
     """Reads the command line, measures, prints a table, and keeps the figures if asked."""
     if sys.argv[1:2] == ["--serve"]:
-        serve(sys.argv[2], json.loads(sys.argv[3]), float(sys.argv[4]))
+        serve(*contender(sys.argv[2], json.loads(sys.argv[3]), float(sys.argv[4])))
         return
     from shapes import TRAINING_STEP
 

@@ -1,0 +1,171 @@
+"""Alignment of any model that attends to its source: every head of every cross-attention.
+
+A model is asked through `explain` alone, so that Bahdanau's one attention, a stack of convolutions
+and a Transformer's heads are judged alike: each target word is linked to the source word that it
+attends to most (see `alignment`).
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from attention_jax.analysis.alignment import (
+    Aligned,
+    Reading,
+    Words,
+    align,
+    error_rates,
+    link_words,
+    word_weights,
+)
+from attention_jax.analysis.sentences import first_of
+from attention_jax.data import Batch, Pair, Tokenizer, encode_pairs, eval_batches
+from attention_jax.models.places import Head, Place
+from attention_jax.training.chosen import Which
+
+Errors = dict[Head, float]
+"""alignment error rates, from 0 to 1"""
+
+
+class Bounds(NamedTuple):
+    """Error rates that need no model."""
+
+    least: float
+    """what one source word for each target word can reach at best"""
+    diagonal: float
+    """each target word linked to the source word with its number, or to the last one"""
+
+
+def cross_errors(
+    graph: nnx.GraphDef, params: Any, batches: Sequence[Batch], aligned: Sequence[Aligned]
+) -> Errors:
+    """The alignment error rate of every cross-attention head.
+
+    Args:
+      graph: the model's structure.
+      params: its parameters.
+      batches: sentences; batches of few shapes need few compilations.
+      aligned: their words and gold links, from `align`.
+
+    Raises:
+      ValueError: the model attends to nothing, or there are not as many `aligned` as batches.
+    """
+    found = [
+        jax.device_get(_links(graph, params, batch, one.words))
+        for batch, one in zip(batches, aligned, strict=True)
+    ]
+    if not found or not found[0]:
+        raise ValueError(
+            f"found no cross-attention in {len(found)} batches; a model that attends to its "
+            "source, and one batch or more, would fit"
+        )
+    return {
+        Head(*place, head): float(rate)
+        for place in sorted(found[0])
+        for head, rate in enumerate(error_rates([links[place] for links in found], aligned))
+    }
+
+
+def errors_of(
+    folder: str | Path,
+    *,
+    split: str = "validation",
+    which: Which = "best",
+    sentences: int = 512,
+    reading: Reading = "predicting",
+) -> Errors:
+    """The alignment error rate of every cross-attention head of a run's model.
+
+    Args:
+      folder: of the run.
+      split: whose sentences are read; they need gold alignments.
+      which: the parameters with the best validation loss, the last ones, or the mean of the last.
+      sentences: how many, from the split's start.
+      reading: whose weights speak for a target token.
+
+    Raises:
+      ValueError: the folder holds no run, the split is not there or has no gold alignments, or the
+        model attends to nothing.
+    """
+    from attention_jax.trained import load
+
+    experiment, tokenizer, graph, params = load(folder, which)
+    batches, pairs = first_of(experiment.data, tokenizer, split, sentences)
+    if not any(pair.alignment for pair in pairs):
+        raise ValueError(
+            f"found no gold alignments in the split {split!r} of {experiment.data.corpus}; those "
+            "of the phrasebook have them"
+        )
+    return cross_errors(graph, params, batches, align(batches, pairs, tokenizer, reading=reading))
+
+
+def cross_maps(
+    graph: nnx.GraphDef,
+    params: Any,
+    tokenizer: Tokenizer,
+    pair: Pair,
+    *,
+    reading: Reading = "predicting",
+) -> dict[Head, Float[np.ndarray, "T S"]]:
+    """How much each target word of a pair attends to each source word, in every head.
+
+    Summed over a source word's tokens, averaged over a target word's; the model reads the target
+    as given, so that maps of different models have the same rows.
+
+    Args:
+      graph: the model's structure.
+      params: its parameters.
+      tokenizer: of the model.
+      pair: a sentence and its translation; links are not needed.
+      reading: whose weights speak for a target token.
+    """
+    longest = 1 + max(len(tokenizer.encode(side)) for side in pair[:2])
+    examples = encode_pairs([pair], tokenizer, max_length=longest)
+    batches = eval_batches(examples, tokens=longest, vocabulary=tokenizer.size)
+    (one,) = align(batches, [pair], tokenizer, reading=reading)
+    found = jax.device_get(_maps(graph, params, batches[0], one.words))
+    words = [len(side.split()) for side in pair[:2]]
+    return {
+        Head(*place, head): np.asarray(weights)[: words[1], : words[0]]
+        for place in sorted(found)
+        for head, weights in enumerate(found[place][0])
+    }
+
+
+def bounds(aligned: Sequence[Aligned]) -> Bounds:
+    """What the gold links allow, and what costs nothing to guess."""
+    best, diagonal = ([_guess(one)[kind] for one in aligned] for kind in (0, 1))
+    return Bounds(*(float(error_rates(links, aligned)[0]) for links in (best, diagonal)))
+
+
+def _guess(aligned: Aligned) -> tuple[np.ndarray, np.ndarray]:
+    """Links [B, 1, T] to some gold source word where there is one, and along the diagonal."""
+    last = aligned.words.source.max(1)[:, None]
+    places = np.minimum(np.arange(aligned.gold.shape[1])[None], np.maximum(last, 0))
+    return aligned.gold.argmax(-1)[:, None], places[:, None]
+
+
+@partial(jax.jit, static_argnames="graph")
+def _links(graph, params, batch: Batch, words: Words) -> dict[Place, Array]:
+    """The source word of each target word [B, H, T], by cross-attention."""
+    return _cross(graph, params, batch, partial(link_words, words=words))
+
+
+@partial(jax.jit, static_argnames="graph")
+def _maps(graph, params, batch: Batch, words: Words) -> dict[Place, Array]:
+    """Weights between words [B, H, T, S], by cross-attention."""
+    return _cross(graph, params, batch, partial(word_weights, words=words))
+
+
+def _cross(graph, params, batch: Batch, keep) -> dict[Place, Array]:
+    def explain(place: Place, weights: Float[Array, "B H T S"]):
+        return keep(weights) if place.part == "cross" else None
+
+    _, seen = nnx.merge(graph, params)(batch.source, batch.target_in, explain=explain)
+    return {place: one for place, one in seen.items() if one is not None}

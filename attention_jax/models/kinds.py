@@ -1,0 +1,45 @@
+"""All models that translate, by their configs: what an experiment can train."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flax import nnx
+
+from attention_jax.models.bahdanau import Bahdanau, BahdanauConfig
+from attention_jax.models.convolutional import Convolutional, ConvolutionalConfig
+from attention_jax.models.intra_attention import IntraAttention, IntraAttentionConfig
+from attention_jax.models.luong import Luong, LuongConfig
+from attention_jax.models.rnn_seq2seq import RnnSeq2Seq, RnnSeq2SeqConfig
+from attention_jax.models.transformer import Transformer, TransformerConfig
+
+ModelConfig = (
+    TransformerConfig
+    | RnnSeq2SeqConfig
+    | BahdanauConfig
+    | LuongConfig
+    | IntraAttentionConfig
+    | ConvolutionalConfig
+)
+"""a config of any model that translates; its field `kind` says which"""
+
+MODELS: Mapping[type, type] = {
+    TransformerConfig: Transformer,
+    RnnSeq2SeqConfig: RnnSeq2Seq,
+    BahdanauConfig: Bahdanau,
+    LuongConfig: Luong,
+    IntraAttentionConfig: IntraAttention,
+    ConvolutionalConfig: Convolutional,
+}
+"""from a config's class to that of its model"""
+
+KINDS: Mapping[str, Any] = {config().kind: config for config in MODELS}
+"""from the name of a kind to the class of its configs"""
+
+
+def build(config: ModelConfig, *, rngs: nnx.Rngs) -> Any:
+    """The model of a config, with fresh parameters from `rngs.params`.
+
+    All have a call for training, `start`, `step` and `reorder` for decoding, and `explain`; see
+    `Transformer`.
+    """
+    return MODELS[type(config)](config, rngs=rngs)

@@ -1,0 +1,106 @@
+"""Every kind of model from source to target and its main variants, small: what shared tests run on.
+
+A new kind is an entry or a few here; `test_family`, `test_padding` and `test_reversal` do the rest.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from flax import nnx
+
+from attention_jax.models import kinds
+from attention_jax.models.bahdanau import BahdanauConfig
+from attention_jax.models.convolutional import ConvolutionalConfig
+from attention_jax.models.luong import LuongConfig
+from attention_jax.models.rnn_seq2seq import RnnSeq2SeqConfig
+from attention_jax.models.transformer import TransformerConfig
+from attention_jax.training.step import split
+
+TRANSFORMER = TransformerConfig(
+    vocabulary=23, width=16, encoder_layers=2, decoder_layers=1, heads=4, feed_forward=24
+)
+RNN = RnnSeq2SeqConfig(vocabulary=23, width=16)
+BAHDANAU = BahdanauConfig(vocabulary=23, width=16)
+LUONG = LuongConfig(vocabulary=23, width=16)
+CONVOLUTIONAL = ConvolutionalConfig(
+    vocabulary=23, width=16, encoder_layers=2, decoder_layers=2, positions=12
+)
+
+FAMILY: dict[str, Any] = {
+    "transformer": TRANSFORMER,
+    "transformer, pre-norm": replace(TRANSFORMER, norm="pre"),
+    "transformer, untied": replace(TRANSFORMER, tied=False),
+    "transformer, pre-norm, untied": replace(TRANSFORMER, norm="pre", tied=False),
+    "transformer, one head": replace(TRANSFORMER, heads=1),
+    "transformer, grouped": replace(TRANSFORMER, key_value_heads=2, tied=False),
+    "transformer, one key": replace(TRANSFORMER, key_value_heads=1),
+    "transformer, small heads": replace(TRANSFORMER, heads=3, head_size=2, output_bias=True),
+    "transformer, pruned": replace(
+        TRANSFORMER, encoder_heads=(4, 0), decoder_heads=(2,), cross_heads=(3,)
+    ),
+    "rnn_seq2seq": RNN,
+    "rnn_seq2seq, elman, both directions": replace(
+        RNN, cell="elman", bidirectional=True, reverse_source=False
+    ),
+    "rnn_seq2seq, gru, two layers, tied": replace(RNN, cell="gru", layers=2, tied=True),
+    "rnn_seq2seq, vector at every step": replace(
+        RNN, cell="gru_before", context="every", embedding=12, bidirectional=True
+    ),
+    "rnn_seq2seq, lstm, deep": replace(
+        RNN, context="every", layers=2, bidirectional=True, tied=True
+    ),
+    "bahdanau": BAHDANAU,
+    "bahdanau, untied": replace(BAHDANAU, tied=False, embedding=12, alignment=8, readout=10),
+    "luong": LUONG,
+    "luong, local-p": replace(LUONG, attention="local_p", reach=2, input_feeding=False),
+    "luong, local-m, location": replace(LUONG, attention="local_m", reach=2, score="location"),
+    "luong, dot, two layers, reversed, untied": replace(
+        LUONG, score="dot", layers=2, reverse_source=True, tied=False
+    ),
+    "luong, concat, both directions, untied": replace(
+        LUONG, score="concat", bidirectional=True, input_feeding=False, embedding=12, tied=False
+    ),
+    "convolutional": CONVOLUTIONAL,
+    "convolutional, wide, tied": replace(CONVOLUTIONAL, kernel=4, embedding=12, tied=True),
+}
+"""Configs by name; that of a kind alone is its plain one."""
+
+FADING = ("luong, local-p",)
+"""their weights fade with the distance: rows sum to less than one"""
+
+KINDS = tuple(name for name in FAMILY if "," not in name)
+
+QUICK = (*KINDS, "transformer, pre-norm, untied")
+"""the others' turn comes in the slow tests"""
+
+SOURCE = np.array([[5, 6, 7, 8, 2, 0, 0], [9, 4, 2, 0, 0, 0, 0], [3, 4, 5, 6, 7, 8, 2]], np.int32)
+TARGET = np.array([[1, 11, 12, 13, 0], [1, 14, 15, 3, 9], [1, 4, 0, 0, 0]], np.int32)
+LABELS = np.array([[11, 12, 13, 2, 0], [14, 15, 3, 9, 2], [4, 2, 0, 0, 0]], np.int32)
+
+
+def in_turn(names: Any, quick: Any = QUICK) -> list[Any]:
+    """Parameters of a test; those that are not quick are for the slow suite."""
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
+
+
+def build(config: Any, seed: int = 0) -> Any:
+    """The model of a config."""
+    return kinds.build(config, rngs=nnx.Rngs(seed))
+
+
+def structure(config: Any) -> nnx.GraphDef:
+    """Its structure, made without arrays: `nnx.merge(structure, parameters)` is the model."""
+    return split(nnx.eval_shape(lambda: build(config)))[0]
+
+
+def parameters(config: Any, seed: int = 0) -> Any:
+    """Its parameters as nested dicts."""
+    return split(build(config, seed))[1]
+
+
+def bits(array: Any) -> np.ndarray:
+    """An array as the numbers that its bits are."""
+    array = np.asarray(array)
+    return array.view(f"u{array.dtype.itemsize}")
