@@ -70,9 +70,9 @@ def main() -> None:
     found = of_runs(folders, bins=8, tokenize=plan.experiments[0].scoring.tokenize or tokenize)
     text = json.dumps({model: [asdict(one) for one in mine] for model, mine in found.items()})
     (out / "by_length.json").write_text(text + "\n")
-    axes = {"x_label": "words of the source", "y_label": "BLEU"}
-    lines(curves(found), **axes, title=TITLE, file=out / "by_length.png")
-    print(f"\n{table(found)}\n\nPicture: {out / 'by_length.png'}")
+    axis, file = "words of the source", out / "by_length.png"
+    lines(curves(found), x_label=axis, y_label="BLEU", title=TITLE, file=file)
+    print(f"\n{table(found)}\n\nPicture: {file}")
 
 
 if __name__ == "__main__":

@@ -76,6 +76,15 @@ def test_presets_set_the_other_defaults(capsys):
     assert "(default: 1024)" in out
 
 
+def test_a_kind_of_model_brings_its_own_options(capsys):
+    code, out, _ = say(capsys, "train", "--run", "x", "--model.kind", "luong", "--help")
+    assert code == 0 and "--model.score" in out and "--model.heads" not in out
+    error = complaint(say(capsys, "train", "--run", "x", "--model.kind", "lstm"))
+    assert "--model.kind is 'lstm'" in error and "luong" in error and "transformer" in error
+    words = ("--model.kind=bahdanau", "--model.heads", "2")
+    assert "--model.heads" in complaint(say(capsys, "train", "--run", "x", *words))
+
+
 def test_errors_are_one_line(capsys, tmp_path):
     for words, message in [
         (("--model.head", "8"), "perhaps you meant --model.heads"),

@@ -57,3 +57,33 @@ def test_differences_come_in_the_order_of_the_fields():
     assert list(differences(one, other)) == [("count", 1, 2), ("inner.kind", "a", "b")]
     assert list(differences(one, one)) == []
     assert list(differences({"a": 1}, {"b": 2})) == [("a", 1, "nothing"), ("b", "nothing", 2)]
+
+
+@dataclass(frozen=True)
+class Round:
+    kind: Literal["round"] = "round"
+    radius: float = 1.0
+
+
+@dataclass(frozen=True)
+class Square:
+    kind: Literal["square"] = "square"
+    side: float = 2.0
+
+
+@dataclass(frozen=True)
+class Drawn:
+    shape: Round | Square = field(default_factory=Round)
+
+
+def test_of_several_dataclasses_the_kind_says_which():
+    for one in (Drawn(), Drawn(Square(side=3.0))):
+        assert from_json(Drawn, json.loads(json.dumps(to_json(one)))) == one
+    assert from_json(Drawn, {"shape": {"radius": 4}}) == Drawn(Round(radius=4.0))
+    for data, message in (
+        ({"kind": "oval"}, "shape.kind is 'oval'; one of round, square would fit"),
+        ({"kind": "square", "radius": 1.0}, "shape.radius is no field; the nearest is side"),
+        ({"kind": "round", "radius": "1"}, "shape.radius is '1'; float would fit"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            from_json(Drawn, {"shape": data})

@@ -7,7 +7,6 @@ attends to most (see `alignment`).
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -25,9 +24,8 @@ from attention_jax.analysis.alignment import (
     word_weights,
 )
 from attention_jax.analysis.sentences import first_of
-from attention_jax.data import Batch, Pair, Tokenizer, encode_pairs, eval_batches
+from attention_jax.data import Batch, DataConfig, Pair, Tokenizer, encode_pairs, eval_batches
 from attention_jax.models.places import Head, Place
-from attention_jax.training.chosen import Which
 
 Errors = dict[Head, float]
 """alignment error rates, from 0 to 1"""
@@ -42,67 +40,99 @@ class Bounds(NamedTuple):
     """each target word linked to the source word with its number, or to the last one"""
 
 
-def cross_errors(
-    graph: nnx.GraphDef, params: Any, batches: Sequence[Batch], aligned: Sequence[Aligned]
-) -> Errors:
+class Gold(NamedTuple):
+    """Sentences with gold alignments."""
+
+    pairs: list[Pair]
+    batches: list[Batch]
+    """of the pairs, in their order"""
+    aligned: list[Aligned]
+    """their words and links, batch by batch"""
+
+
+class Judged(NamedTuple):
+    """How a model aligns."""
+
+    best: Head
+    """that with the least error on the sentences to choose by"""
+    error: float
+    """its error on the sentences to judge by"""
+    errors: Errors
+    """those of all heads there"""
+
+
+def gold(
+    data: DataConfig,
+    tokenizer: Tokenizer,
+    split: str,
+    *,
+    sentences: int = 512,
+    reading: Reading = "predicting",
+) -> Gold:
+    """The first sentences of a split with their gold alignments, for all models of one tokenizer.
+
+    Args:
+      data: which text; the phrasebook has gold alignments.
+      tokenizer: of the models.
+      split: whose sentences.
+      sentences: how many, at most.
+      reading: whose weights speak for a target token.
+
+    Raises:
+      ValueError: the split is not there or has no gold alignments, or `sentences` is below 1.
+    """
+    batches, pairs = first_of(data, tokenizer, split, sentences)
+    if not any(pair.alignment for pair in pairs):
+        raise ValueError(
+            f"found no gold alignments in the split {split!r} of {data.corpus}; the phrasebook has "
+            "them"
+        )
+    return Gold(pairs, batches, align(batches, pairs, tokenizer, reading=reading))
+
+
+def cross_errors(graph: nnx.GraphDef, params: Any, sentences: Gold) -> Errors:
     """The alignment error rate of every cross-attention head.
 
     Args:
       graph: the model's structure.
       params: its parameters.
-      batches: sentences; batches of few shapes need few compilations.
-      aligned: their words and gold links, from `align`.
+      sentences: in batches of few shapes, so that few programs are compiled.
 
     Raises:
-      ValueError: the model attends to nothing, or there are not as many `aligned` as batches.
+      ValueError: the model attends to nothing.
     """
     found = [
         jax.device_get(_links(graph, params, batch, one.words))
-        for batch, one in zip(batches, aligned, strict=True)
+        for batch, one in zip(sentences.batches, sentences.aligned, strict=True)
     ]
     if not found or not found[0]:
-        raise ValueError(
-            f"found no cross-attention in {len(found)} batches; a model that attends to its "
-            "source, and one batch or more, would fit"
-        )
-    return {
-        Head(*place, head): float(rate)
+        raise ValueError("found no cross-attention; a model that attends to its source would fit")
+    rates = {
+        place: error_rates([links[place] for links in found], sentences.aligned)
         for place in sorted(found[0])
-        for head, rate in enumerate(error_rates([links[place] for links in found], aligned))
+    }
+    return {
+        Head(place.part, place.layer, head): float(rate)
+        for place, mine in rates.items()
+        for head, rate in enumerate(mine)
     }
 
 
-def errors_of(
-    folder: str | Path,
-    *,
-    split: str = "validation",
-    which: Which = "best",
-    sentences: int = 512,
-    reading: Reading = "predicting",
-) -> Errors:
-    """The alignment error rate of every cross-attention head of a run's model.
+def judge(graph: nnx.GraphDef, params: Any, chosen: Gold, judged: Gold) -> Judged:
+    """The error of the head that aligns best, chosen on other sentences than it is judged by.
 
     Args:
-      folder: of the run.
-      split: whose sentences are read; they need gold alignments.
-      which: the parameters with the best validation loss, the last ones, or the mean of the last.
-      sentences: how many, from the split's start.
-      reading: whose weights speak for a target token.
+      graph: the model's structure.
+      params: its parameters.
+      chosen: the sentences to choose by.
+      judged: the sentences to judge by.
 
     Raises:
-      ValueError: the folder holds no run, the split is not there or has no gold alignments, or the
-        model attends to nothing.
+      ValueError: the model attends to nothing.
     """
-    from attention_jax.trained import load
-
-    experiment, tokenizer, graph, params = load(folder, which)
-    batches, pairs = first_of(experiment.data, tokenizer, split, sentences)
-    if not any(pair.alignment for pair in pairs):
-        raise ValueError(
-            f"found no gold alignments in the split {split!r} of {experiment.data.corpus}; those "
-            "of the phrasebook have them"
-        )
-    return cross_errors(graph, params, batches, align(batches, pairs, tokenizer, reading=reading))
+    here, there = (cross_errors(graph, params, one) for one in (chosen, judged))
+    best = min(here, key=here.__getitem__)
+    return Judged(best, there[best], there)
 
 
 def cross_maps(
@@ -132,10 +162,24 @@ def cross_maps(
     found = jax.device_get(_maps(graph, params, batches[0], one.words))
     words = [len(side.split()) for side in pair[:2]]
     return {
-        Head(*place, head): np.asarray(weights)[: words[1], : words[0]]
+        Head(place.part, place.layer, head): np.asarray(weights)[: words[1], : words[0]]
         for place in sorted(found)
         for head, weights in enumerate(found[place][0])
     }
+
+
+def link_map(pair: Pair) -> Float[np.ndarray, "T S"]:
+    """The gold links of a pair as weights: 1 where target word and source word are linked."""
+    found = np.zeros([len(side.split()) for side in (pair.target, pair.source)])
+    for source, target in pair.alignment:
+        found[target, source] = 1
+    return found
+
+
+def winding(pairs: Sequence[Pair], count: int, *, longest: int = 10) -> list[Pair]:
+    """The pairs of at most so many words whose links stray farthest from the diagonal."""
+    short = [pair for pair in pairs if max(len(side.split()) for side in pair[:2]) <= longest]
+    return sorted(short, key=lambda pair: -sum(abs(s - t) for s, t in pair.alignment))[:count]
 
 
 def bounds(aligned: Sequence[Aligned]) -> Bounds:

@@ -1,7 +1,9 @@
-"""Records of runs as lines for a plot and as a table: one value of a quantity a seed or a round."""
+"""Records of runs as lines for a plot and as tables: several values, one a seed or a round."""
 
+import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -34,43 +36,59 @@ def series(records: Sequence[Record], by: str, x: str, y: str) -> dict[str, Line
     }
 
 
-def table(
-    records: Sequence[Record],
-    by: str,
-    x: str,
-    y: str,
-    *,
-    show: Callable[[float], str] = "{:.3g}".format,
-) -> str:
+def table(records: Sequence[Record], by: str, x: str, y: str) -> str:
     """A Markdown table of `y`: a row for each value of `by`, a column for each of `x`.
 
-    A cell is the mean and, where there are several values, the smallest and the largest.
+    A cell is the mean and, where values differ, the smallest and the largest.
 
     Args:
       records: as in `series`.
       by: what the rows are.
       x: what the columns are.
       y: what the cells hold.
-      show: how a number is written.
     """
     cells = _cells(records, by, x, y)
     columns = sorted({at for row in cells.values() for at in row})
-    head = [
-        f"{y} | {x} " + " | ".join(f"{at:,}" for at in columns),
-        "|".join(["---"] * (len(columns) + 1)),
-    ]
-    rows = [
-        " | ".join([name, *(_cell(row.get(at, []), show) for at in columns)])
-        for name, row in cells.items()
-    ]
-    return "\n".join(f"| {line} |" for line in (*head, *rows))
+    rows = [[f"{by}, {x}", *(f"{at:,}" for at in columns)], ["---"] * (len(columns) + 1)]
+    rows += [[name, *(_cell(row.get(at, [])) for at in columns)] for name, row in cells.items()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _cell(values: list[float], show: Callable[[float], str]) -> str:
+def write(
+    records: Sequence[Record], by: str, x: str, quantities: Mapping[str, str], folder: Path
+) -> str:
+    """Writes records.json and a picture of each quantity, on logarithmic axes where it can.
+
+    Args:
+      records: as in `series`.
+      by: what the lines are.
+      x: the horizontal quantity; above zero.
+      quantities: what the pictures show, and how they call it.
+      folder: where they go.
+
+    Returns:
+      Markdown tables of all quantities.
+    """
+    from attention_jax.views.line_plots import lines  # matplotlib
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "records.json").write_text(json.dumps(records, indent=1), "utf-8")
+    for y, label in quantities.items():
+        found = series(records, by, x, y)
+        # What goes down to zero, or is a share of one, is read from an axis that begins there.
+        wide = [value for _, *rows in found.values() for row in rows for value in row]
+        log = min(wide, default=0) > 0 and max(wide) > 10 * min(wide)
+        picture = folder / f"{y}.png"
+        lines(found, x_label=x, y_label=label, log_x=True, log_y=log, file=picture)
+    tables = (f"{label}\n\n{table(records, by, x, y)}" for y, label in quantities.items())
+    return "\n\n".join(tables)
+
+
+def _cell(values: list[float]) -> str:
     if not values:
         return ""
-    spread = f" ({show(min(values))} to {show(max(values))})" if len(values) > 1 else ""
-    return show(mean(values)) + spread
+    low, middle, high = (f"{one:.3g}" for one in (min(values), mean(values), max(values)))
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def _cells(records: Sequence[Record], by: str, x: str, y: str) -> dict[str, dict[Any, list[float]]]:

@@ -38,8 +38,8 @@ def join(pairs: Sequence[Pair]) -> Pair:
         links += [(source + one, target + other) for one, other in pair.alignment]
         source += len(pair.source.split())
         target += len(pair.target.split())
-    sides = ([pair.source for pair in pairs], [pair.target for pair in pairs])
-    return Pair(*map(" ".join, sides), tuple(links))
+    text = " ".join(pair.source for pair in pairs), " ".join(pair.target for pair in pairs)
+    return Pair(*text, tuple(links))
 
 
 def _by(size: int, pairs: Sequence[Pair], split: str) -> Sequence[Pair]:

@@ -1,7 +1,7 @@
 """Attention's first model: a decoder that looks back at every position of the source.
 
 Source: Bahdanau, Cho and Bengio 2015, *Neural Machine Translation by Jointly Learning to Align and
-Translate*, with the architecture of appendix A. Maxout: Goodfellow et al. 2013.
+Translate*, with the architecture of appendix A.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int
 from attention_jax.functional import additive, explain, softmax, weigh
 from attention_jax.functional.layers import dropout
 from attention_jax.functional.masks import Lengths
+from attention_jax.functional.maxout import maxout
 from attention_jax.functional.recurrence import Times, recur
 from attention_jax.models.places import Place
 from attention_jax.modules import Dense, Embedding
@@ -93,6 +94,8 @@ class Bahdanau(nnx.Module):
     A gated recurrent unit reads the source in either direction; another writes the target, and at
     each step the state before looks for what to read. Token 0 is padding, and may stand only at the
     end of a source.
+
+    Not the paper's: dropout, shared tables, and where parameters start (Glorot-uniform).
     """
 
     def __init__(self, config: BahdanauConfig, *, rngs: nnx.Rngs):
@@ -177,9 +180,8 @@ class Bahdanau(nnx.Module):
         x = jnp.where((source != 0)[..., None], self.source_embedding.embed(source), 0)
         x = dropout(x, self.config.dropout, rng)
         values, (ends,) = self.encoder(x, lengths)
-        first = ends[
-            :, self.config.width :
-        ]  # of the backward unit: it has read all, the first last
+        # Of the unit that reads backwards: it comes to the first token last.
+        first = ends[:, self.config.width :]
         return jnp.tanh(self.bridge(first)), Memory(self.key(values), values, lengths)
 
     def _kernels(self) -> dict[str, Array]:
@@ -218,11 +220,3 @@ class Bahdanau(nnx.Module):
 
     def _target_table(self) -> Embedding:
         return self.source_embedding if self.config.tied else self.target_embedding
-
-
-def maxout(x: Float[Array, "*B 2*F"]) -> Float[Array, "*B F"]:
-    """The larger of each two neighbours.
-
-    Source: Goodfellow et al. 2013, with two pieces.
-    """
-    return x.reshape(*x.shape[:-1], -1, 2).max(-1)

@@ -109,9 +109,7 @@ class TapeLayer(nnx.Module):
         def times(name: str, rows: Array) -> Array:
             return rows @ kernels[name]
 
-        entry, after = self.advance(
-            times, constants, tape, recalled, self.inputs(x), position
-        )
+        entry, after = self.advance(times, constants, tape, recalled, self.inputs(x), position)
         return write(tape, entry, position), after
 
     def own_weights(self, x, tape: Tape, recalled: Recalled, lengths=None):
@@ -121,7 +119,9 @@ class TapeLayer(nnx.Module):
 
     def source_weights(self, x, recalled: Recalled, source: Source):
         """How much each position reads of each source, [B, 1, T, S]."""
-        return _weights(self.source.compare, x, source.keys, recalled.source, Lengths(source.lengths))
+        return _weights(
+            self.source.compare, x, source.keys, recalled.source, Lengths(source.lengths)
+        )
 
     def read_by(self, memory: Float[Array, "B S 2*K"], lengths: Int[Array, " B"]) -> Source:
         """An encoder's tape as this layer reads it."""

@@ -45,7 +45,10 @@ class Luong(nnx.Module):
 
     An LSTM reads the source, another starts from its final states and writes the target; what it
     gives at a step then looks for what to read. Token 0 is padding, and may stand only at the end
-    of a source.
+    of a source. Positions, in local attention and in weights, are those of the source as it stands,
+    whichever way it is read.
+
+    Not the paper's: shared tables, and where parameters start (Glorot-uniform).
     """
 
     def __init__(self, config: LuongConfig, *, rngs: nnx.Rngs):
@@ -148,7 +151,7 @@ class Luong(nnx.Module):
         # The tokens' part of the lowest layer's input is known for all steps at once.
         inputs = dense(tokens, kernel[:size], bias)
         places = jnp.broadcast_to(jnp.arange(steps)[None], (rows, steps))
-        kept = [None] * len(layers)
+        kept: list[Array | None] = [None] * len(layers)
         if rng is not None:
             ones = jnp.ones((rows, steps, self.config.width), tokens.dtype)
             streams = jax.random.split(rng, len(layers))

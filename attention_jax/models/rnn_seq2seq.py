@@ -176,9 +176,7 @@ class RnnSeq2Seq(nnx.Module):
         leaves, structure = jax.tree.flatten(finals)
         found = [bridge(leaf) for bridge, leaf in zip(self.bridge, leaves, strict=True)]
         # Hidden states lie between -1 and 1; what an LSTM's cell holds may be any number.
-        bounded = [
-            leaf if lstm and i % 2 else jnp.tanh(leaf) for i, leaf in enumerate(found)
-        ]
+        bounded = [leaf if lstm and i % 2 else jnp.tanh(leaf) for i, leaf in enumerate(found)]
         return jax.tree.unflatten(structure, bounded), None
 
     def _logits(self, hidden, x, context, rng: Array | None) -> Float[Array, "*B V"]:

@@ -148,8 +148,8 @@ class Transformer(nnx.Module):
         A cache takes as many steps as `start` made room for; one more would overwrite the last.
         """
         position = cache.position
-        table = sinusoidal(cache.keys[0].shape[1], self.config.width)
         x = self._target_table().embed(tokens[:, None])
+        table = sinusoidal(cache.keys[0].shape[1], self.config.width, dtype=x.dtype)
         x = x + jax.lax.dynamic_slice_in_dim(table, position, 1)[None]
         memory_mask = Lengths(cache.source_lengths)
         keys, values = [], []

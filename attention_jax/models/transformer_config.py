@@ -72,7 +72,9 @@ class TransformerConfig:
             self._check_heads_of(part)
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and less than 1")
-        for name, fits in (("preset", ("tiny", "base", "big")), ("norm", ("post", "pre"))):
+        presets, norms = ("tiny", "base", "big"), ("post", "pre")
+        allowed = {"kind": ("transformer",), "preset": presets, "norm": norms}
+        for name, fits in allowed.items():
             if getattr(self, name) not in fits:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; one of {fits} fits")
 

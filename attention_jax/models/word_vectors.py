@@ -189,5 +189,5 @@ def nearest(
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     unit = vectors / np.where(lengths > 0, lengths, 1)
     cosines = unit @ unit[at]
-    order = [one for one in np.argsort(-cosines, kind="stable") if one != at][:count]
-    return [(tokens[one], float(cosines[one])) for one in order]
+    order = [int(one) for one in np.argsort(-cosines, kind="stable") if one != at]
+    return [(tokens[one], float(cosines[one])) for one in order[:count]]

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from attention_jax.functional.layers import dropout
@@ -25,8 +26,8 @@ GATES = {"elman": 1, "gru": 3, "gru_before": 3, "lstm": 4}
 class RecurrentLayer(nnx.Module):
     """One layer in one direction.
 
-    Every gate's kernel starts Glorot-uniform by itself; biases start at zero, but for the forget
-    gate's, at one, so that an LSTM begins by remembering (Gers et al. 2000; Jozefowicz et al. 2015).
+    Every gate's kernel starts Glorot-uniform by itself; biases start at zero, but the forget gate's
+    at one, so that an LSTM begins by remembering (Gers et al. 2000; Jozefowicz et al. 2015).
     """
 
     def __init__(self, inputs: int, width: int, *, cell: Cell, rngs: nnx.Rngs):
@@ -41,7 +42,8 @@ class RecurrentLayer(nnx.Module):
         # Of torch's second bias only what the reset gate multiplies is not in the first already.
         self.shift = nnx.Param(jnp.zeros(width), letters="D") if cell == "gru" else None
         if cell == "lstm":
-            self.inputs.bias[...] = self.inputs.bias[...].at[width : 2 * width].set(1)
+            bias = jnp.zeros(gates * width).at[width : 2 * width].set(1)
+            self.inputs.bias = nnx.Param(bias, letters="P")
 
     def kernels(self) -> dict[str, Float[Array, "K P"]]:
         """What `recur` shall keep apart from the loop."""
@@ -174,7 +176,7 @@ class Recurrent(nnx.Module):
             finals.append(final)
         return x, tuple(finals)
 
-    def start(self, rows: int, dtype: jnp.dtype | type = jnp.float32) -> tuple[State, ...]:
+    def start(self, rows: int, dtype: DTypeLike = "float32") -> tuple[State, ...]:
         """States of zeros, one a layer."""
         zeros = jnp.zeros((rows, self.outputs), dtype)
         return ((zeros, zeros) if self.cell == "lstm" else zeros,) * len(self.forward)

@@ -82,7 +82,7 @@ def train_word_vectors(
         if report is not None:
             report(epoch, float(np.mean(jax.device_get(losses))))
     vectors = np.asarray(state[0].words)[often]
-    return WordVectors(tuple(tokens[one] for one in often), vectors)
+    return WordVectors(tuple(tokens[one] for one in often.tolist()), vectors)
 
 
 def _optimizer(config: WordVectorsConfig, steps: int) -> optax.GradientTransformation:
@@ -116,7 +116,7 @@ def _step(
     tables, moments = state
     loss, gradient = jax.value_and_grad(loss_of)(tables)
     updates, moments = _optimizer(config, steps).update(gradient, moments, tables)
-    return (optax.apply_updates(tables, updates), moments), loss
+    return (jax.tree.map(jnp.add, tables, updates), moments), loss
 
 
 def _rows(

@@ -228,10 +228,9 @@ def _attention(
     )
 
 
-def _by_head(layers: Sequence[Any]) -> list[np.ndarray] | None:
-    """Each layer's vectors of the first row, heads first; None where there are none."""
-    found = [np.swapaxes(one[0], 0, 1) for one in layers if one is not None]
-    return found if len(found) == len(layers) else None
+def _by_head(layers: Sequence[Any]) -> list[np.ndarray]:
+    """Each layer's vectors of the first row, heads first; nothing where there are none."""
+    return [np.swapaxes(one[0], 0, 1) for one in layers if one is not None]
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -6,7 +6,16 @@ import random
 import numpy as np
 import pytest
 
-from attention_jax.analysis.by_length import Lines, by_length, ends_of, lengths_of, read_lines
+from attention_jax.analysis.by_length import (
+    Lines,
+    by_length,
+    curves,
+    ends_of,
+    lengths_of,
+    of_runs,
+    read_lines,
+    table,
+)
 from attention_jax.analysis.statistics import paired_difference
 from attention_jax.training.metrics import bleu, exact_match
 
@@ -130,3 +139,63 @@ def test_what_cannot_be_compared_is_refused(runs):
         by_length(runs, [6, 3])
     with pytest.raises(ValueError, match="found no runs"):
         by_length({}, [3])
+
+
+@pytest.fixture
+def folders(tmp_path, runs):
+    """Two models' runs; the second loses all that is longer than eight words."""
+    made = {}
+    for model in ("kept", "lost"):
+        for seed, lines in runs.items():
+            folder = tmp_path / f"{model}-{seed}"
+            folder.mkdir()
+            rows = [
+                {
+                    "split": "test",
+                    "source": source,
+                    "reference": reference,
+                    "translation": "" if model == "lost" and len(source.split()) > 8 else text,
+                }
+                for source, reference, text in zip(*lines, strict=True)
+            ]
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+            (folder / "translations.jsonl").write_text(text)
+            made.setdefault(model, {})[seed] = folder
+    return made
+
+
+def test_models_are_compared_in_the_same_bins(folders, runs):
+    found = of_runs(folders, bins=3, tokenize="none")
+    assert [one.longest for one in found["kept"]] == [4, 8, 12]
+    ends = [one.longest for one in found["lost"]]
+    assert found["kept"] == by_length(runs, ends, tokenize="none")
+    assert found["lost"][:2] == found["kept"][:2] and found["lost"][2].summary.mean == 0
+
+    drawn = curves(found)
+    x, y, low, high = drawn["kept"]
+    assert x == [2.5, 6.5, 10.5] and y == [one.summary.mean for one in found["kept"]]
+    assert all(0 <= a <= b <= c <= 100 for a, b, c in zip(low, y, high, strict=True))
+    assert (low[1], high[1]) == found["kept"][1].over_seeds
+    assert [line[-1] for line in drawn["lost"][1:]] == [0, 0, 0]
+
+    head, _, kept, lost = (line.strip("| ").split(" | ") for line in table(found).split("\n"))
+    assert head[0] == "1 to 4 words" and head[-1] == "last − first"
+    mean, (_, high) = found["kept"][1].summary.mean, found["kept"][1].over_seeds
+    assert kept[:1] + kept[2:3] == ["kept", f"{mean:.1f} ± {high - mean:.1f}"]
+    fall = paired_difference(found["lost"][2].bleu, found["lost"][0].bleu)
+    ends = f"[{fall.low:+.1f}, {fall.high:+.1f}]"
+    assert lost[-1] == f"{fall.mean:+.1f} {ends}".replace("-", "−")
+
+
+def test_runs_of_other_sentences_are_not_compared(folders):
+    path = folders["lost"][3] / "translations.jsonl"
+    path.write_text(path.read_text().replace("cat", "cow"))
+    with pytest.raises(ValueError, match="found 2 sets of test sentences"):
+        of_runs(folders, bins=3)
+
+
+def test_one_seed_has_the_interval_over_sentences(folders):
+    found = of_runs({"kept": {3: folders["kept"][3]}}, bins=1, tokenize="none")
+    (one,) = found["kept"]
+    assert [line[0] for line in curves(found)["kept"][2:]] == list(one.over_sentences)
+    assert f"| kept | {one.bleu[3]:.1f} | +0.0 |" in table(found)

@@ -9,7 +9,16 @@ import pytest
 from flax import nnx
 
 from attention_jax.analysis.alignment import Aligned, Words, align, alignment_error
-from attention_jax.analysis.cross_heads import bounds, cross_errors, cross_maps, errors_of
+from attention_jax.analysis.cross_heads import (
+    Gold,
+    bounds,
+    cross_errors,
+    cross_maps,
+    gold,
+    judge,
+    link_map,
+    winding,
+)
 from attention_jax.analysis.heads import measure
 from attention_jax.data import (
     Batch,
@@ -20,7 +29,6 @@ from attention_jax.data import (
     eval_batches,
     load_corpus,
 )
-from attention_jax.experiment import Experiment
 from attention_jax.models.places import Head, Place
 from attention_jax.models.transformer import Transformer, TransformerConfig
 from tests.analysis.hand_built import hand_built
@@ -55,13 +63,14 @@ class Fixed(nnx.Module):
 def whole_words(pairs):
     """A batch whose every word is one token, and its links."""
     source, target = np.zeros((2, len(pairs), 6), np.int32)
-    gold = np.zeros((len(pairs), 6, 6), bool)
+    links = np.zeros((len(pairs), 6, 6), bool)
     for row, pair in enumerate(pairs):
         source[row, : len(pair.source.split())] = target[row, : len(pair.target.split())] = 3
         for one, other in pair.alignment:
-            gold[row, other, one] = True
+            links[row, other, one] = True
     words = Words(*(np.where(side != 0, np.arange(6)[None], -1) for side in (source, target)))
-    return Batch(source, target, target, (target != 0).astype(np.float32)), Aligned(words, gold)
+    batch = Batch(source, target, target, (target != 0).astype(np.float32))
+    return Gold(pairs, [batch], [Aligned(words, links)])
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +79,9 @@ def tokenizer():
 
 
 def test_every_cross_head_of_any_model_is_judged():
-    batch, aligned = whole_words(PAIRS)
-    found = cross_errors(*nnx.split(Fixed(), nnx.Param), [batch, batch], [aligned, aligned])
+    sentences = whole_words(PAIRS)
+    model = nnx.split(Fixed(), nnx.Param)
+    found = cross_errors(*model, Gold(*(2 * part for part in sentences)))  # two batches
     assert list(found) == [Head("cross", 0, 0), Head("cross", 1, 0), Head("cross", 1, 1)]
 
     def wanted(guess):
@@ -80,13 +90,15 @@ def test_every_cross_head_of_any_model_is_judged():
             for n, pair in enumerate(PAIRS)
             for t in range(len(pair.target.split()))
         }
-        gold = {(10 * n + s, 10 * n + t) for n, pair in enumerate(PAIRS) for s, t in pair.alignment}
-        return alignment_error(links, gold)
+        wanted = {
+            (10 * n + s, 10 * n + t) for n, pair in enumerate(PAIRS) for s, t in pair.alignment
+        }
+        return alignment_error(links, wanted)
 
     assert found[Head("cross", 0, 0)] == pytest.approx(wanted(lambda t: t))
     assert found[Head("cross", 1, 0)] == pytest.approx(wanted(lambda t: 0))
     assert found[Head("cross", 1, 1)] == found[Head("cross", 0, 0)]
-    assert bounds([aligned]) == (0, pytest.approx(found[Head("cross", 0, 0)]))
+    assert bounds(sentences.aligned) == (0, pytest.approx(found[Head("cross", 0, 0)]))
 
 
 def transformer(vocabulary):
@@ -97,16 +109,16 @@ def transformer(vocabulary):
 def test_bounds_worked_by_hand():
     # Two target words; the first has two gold sources, the second none: one of 2 + 2 links is hit.
     words = Words(np.array([[0, 1, 2, -1]]), np.array([[0, 1, -1]]))
-    gold = np.zeros((1, 3, 4), bool)
-    gold[0, 0, [1, 2]] = True
-    found = bounds([Aligned(words, gold)])
+    links = np.zeros((1, 3, 4), bool)
+    links[0, 0, [1, 2]] = True
+    found = bounds([Aligned(words, links)])
     assert found.least == pytest.approx(1 - 2 / 4)
     assert found.diagonal == 1
     # Longer targets end at the last source word.
     words = Words(np.array([[0, 1, -1, -1]]), np.array([[0, 1, 2]]))
-    gold = np.zeros((1, 3, 4), bool)
-    gold[0, [0, 1, 2], [0, 0, 1]] = True
-    found = bounds([Aligned(words, gold)])
+    links = np.zeros((1, 3, 4), bool)
+    links[0, [0, 1, 2], [0, 0, 1]] = True
+    found = bounds([Aligned(words, links)])
     assert (found.least, found.diagonal) == (0, pytest.approx(1 - 4 / 6))
 
 
@@ -116,7 +128,7 @@ def test_a_transformers_heads_have_the_errors_that_measure_finds():
     words = Words(*(np.where(x != 0, place, -1) for x in (batch.source, batch.target_out)))
     same = (place[..., None] == place[:, None]) & (batch.source != 0)[:, :, None]
     aligned = [Aligned(words, same)]
-    found = cross_errors(graph, params, [batch], aligned)
+    found = cross_errors(graph, params, Gold([], [batch], aligned))
     wanted = {
         Head(one["part"], one["layer"], one["head"]): one["alignment_error"]
         for one in measure(graph, params, [batch], aligned)["heads"]
@@ -150,43 +162,61 @@ def test_maps_are_between_words(tokenizer):
 
 
 def test_a_model_without_attention_is_refused():
-    batch, aligned = whole_words(PAIRS)
-
     class Silent(Fixed):
         def __call__(self, source, target_in, *, explain):
             return None, {}
 
-    with pytest.raises(ValueError, match="found no cross-attention in 1 batches"):
-        cross_errors(*nnx.split(Silent(), nnx.Param), [batch], [aligned])
+    with pytest.raises(ValueError, match="found no cross-attention"):
+        cross_errors(*nnx.split(Silent(), nnx.Param), whole_words(PAIRS))
 
 
-@pytest.fixture
-def recalling(monkeypatch):
-    """A run, as `trained.load` gives it, of a corpus with gold alignments."""
+def test_the_best_head_is_chosen_on_other_sentences():
+    # On one sentence it is better to look at the first word; on the other, at the own position.
+    first, own = (
+        whole_words([Pair("a b c", "x y z", links)])
+        for links in (((0, 0), (0, 1), (0, 2)), ((0, 0), (1, 1), (2, 2)))
+    )
+    model = nnx.split(Fixed(), nnx.Param)
+    found = judge(*model, chosen=first, judged=own)
+    assert found.best == Head("cross", 1, 0) and found.error == pytest.approx(2 / 3)
+    assert found.errors == cross_errors(*model, own) and min(found.errors.values()) == 0
+    assert judge(*model, chosen=own, judged=own)[:2] == (Head("cross", 0, 0), 0)
+
+
+def test_gold_sentences_of_a_corpus():
     data = DataConfig("recall-2", "pairs", "values", vocabulary=300, max_length=16)
-    pairs = load_corpus(data).splits["train"][:50]
-    tokenizer = Tokenizer.train([side for pair in pairs for side in pair[:2]], 300)
+    pairs = load_corpus(data).splits["test"]
+    tokenizer = Tokenizer.train([side for pair in pairs[:9] for side in pair[:2]], 300)
+    found = gold(data, tokenizer, "test", sentences=50)
+    assert found.pairs == pairs[:50] and sum(one.gold.sum() for one in found.aligned) == 100
     graph, params = transformer(tokenizer.size)
-    given = Experiment(data=data), tokenizer, graph, params
-    monkeypatch.setattr("attention_jax.trained.load", lambda folder, which: given)
-
-
-@pytest.mark.usefixtures("recalling")
-def test_the_heads_of_a_run():
-    found = errors_of("run", split="test", sentences=50)
-    assert list(found) == [Head("cross", layer, head) for layer in (0, 1) for head in (0, 1)]
-    assert all(0 < error < 1 for error in found.values())
-    read = errors_of("run", split="test", sentences=50, reading="having read")
-    assert read.keys() == found.keys() and read != found
+    errors = cross_errors(graph, params, found)
+    assert list(errors) == [Head("cross", layer, head) for layer in (0, 1) for head in (0, 1)]
+    assert all(0 < error < 1 for error in errors.values())
+    read = gold(data, tokenizer, "test", sentences=50, reading="having read")
+    assert cross_errors(graph, params, read) != errors
     with pytest.raises(ValueError, match="split is 'tset'; one of train, validation, test"):
-        errors_of("run", split="tset")
+        gold(data, tokenizer, "tset")
+    with pytest.raises(ValueError, match="sentences is 0"):
+        gold(data, tokenizer, "test", sentences=0)
 
 
-@pytest.mark.usefixtures("recalling")
-def test_sentences_without_gold_alignments_are_refused(monkeypatch):
+def test_sentences_without_gold_alignments_are_refused(monkeypatch, tokenizer):
     splits = {"validation": [Pair("ba", "om")]}
     monkeypatch.setattr(
         "attention_jax.analysis.sentences.load_corpus", lambda _: SimpleNamespace(splits=splits)
     )
-    with pytest.raises(ValueError, match="no gold alignments in the split 'validation' of recall"):
-        errors_of("run")
+    with pytest.raises(ValueError, match="no gold alignments in the split 'validation' of phrase"):
+        gold(DataConfig(), tokenizer, "validation")
+
+
+def test_gold_links_as_a_map():
+    np.testing.assert_array_equal(link_map(PAIRS[0]), [[1, 0, 0], [0, 0, 1], [0, 1, 0]])
+    assert link_map(Pair("a b", "c")).tolist() == [[0, 0]]
+
+
+def test_winding_pairs_come_first():
+    straight = Pair("a b c", "d e f", ((0, 0), (1, 1), (2, 2)))
+    long = Pair("a " * 11, "b", ((10, 0),))
+    assert winding([straight, long, *PAIRS], 2) == [PAIRS[1], PAIRS[0]]
+    assert winding([straight, long], 2, longest=11) == [long, straight]

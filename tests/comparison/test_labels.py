@@ -3,7 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from attention_jax.comparison.labels import confounds, labels
+from attention_jax.comparison.labels import config_of, confounds, differing, labels
+from attention_jax.models.bahdanau import BahdanauConfig
+from attention_jax.models.luong import LuongConfig
+from attention_jax.models.rnn_seq2seq import RnnSeq2SeqConfig
 from tests.tiny_run import tiny
 
 
@@ -50,3 +53,19 @@ def test_what_labels_do_not_say_is_said_apart(corpus):
     assert confounds(runs) == ["Variants differ in model.feed_forward too: 40, 32."]
     moved = replace(base, seed=9, name="x", data=replace(base.data, cache=Path("elsewhere")))
     assert labels([base, moved]) == ["2 heads"] * 2 and confounds([base, moved]) == []
+
+
+def test_kinds_of_models_are_told_apart_by_their_kind(corpus):
+    base = tiny(corpus)
+    models = [base.model, RnnSeq2SeqConfig(width=16), BahdanauConfig(width=16)]
+    runs = [replace(base, model=replace(model, dropout=0.1, tied=True)) for model in models]
+    assert labels(runs) == ["transformer", "rnn seq2seq", "bahdanau"]
+    assert confounds(runs) == []
+    runs += [
+        replace(base, model=LuongConfig(width=width, score=score, dropout=0.1, tied=True))
+        for score, width in (("dot", 16), ("general", 24))
+    ]
+    assert labels(runs)[2:] == ["bahdanau, width 16", "luong, width 16", "luong, width 24"]
+    fields = dict((name, (here, there)) for name, here, there in differing(*map(config_of, runs[:2])))
+    assert fields["model.kind"] == ("transformer", "rnn_seq2seq")
+    assert fields["model.heads"] == (2, "no such field")

@@ -16,7 +16,8 @@ def gru(x, h, weights, before=False):
     x = [x[i * width : (i + 1) * width] for i in range(3)]
     u = [weights["u"][:, i * width : (i + 1) * width] for i in range(3)]
     reset, update = sigmoid(x[0] + h @ u[0]), sigmoid(x[1] + h @ u[1])
-    new = np.tanh(x[2] + ((reset * h) @ u[2] if before else reset * (h @ u[2])))
+    behind = reset * (h @ u[2] + weights.get("shift", 0))
+    new = np.tanh(x[2] + ((reset * h) @ u[2] if before else behind))
     return update * h + (1 - update) * new
 
 

@@ -20,7 +20,7 @@ def logits(config, params, source, target):
             raised = np.exp(np.array(scores) - max(scores))
             weights[i] = raised / raised.sum()
         read = np.stack([sum(w * v for w, v in zip(row, values, strict=True)) for row in weights])
-        h = (h + _affine(len(source) * math.sqrt(1 / len(source)) * read, own["output"]))
+        h = h + _affine(len(source) * math.sqrt(1 / len(source)) * read, own["output"])
         h = h / math.sqrt(2)
         found.append(weights)
     x = _affine(h, params["from_decoder"])

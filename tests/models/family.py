@@ -13,6 +13,7 @@ from flax import nnx
 from attention_jax.models import kinds
 from attention_jax.models.bahdanau import BahdanauConfig
 from attention_jax.models.convolutional import ConvolutionalConfig
+from attention_jax.models.intra_attention import IntraAttentionConfig
 from attention_jax.models.luong import LuongConfig
 from attention_jax.models.rnn_seq2seq import RnnSeq2SeqConfig
 from attention_jax.models.transformer import TransformerConfig
@@ -24,6 +25,7 @@ TRANSFORMER = TransformerConfig(
 RNN = RnnSeq2SeqConfig(vocabulary=23, width=16)
 BAHDANAU = BahdanauConfig(vocabulary=23, width=16)
 LUONG = LuongConfig(vocabulary=23, width=16)
+INTRA = IntraAttentionConfig(vocabulary=23, width=16)
 CONVOLUTIONAL = ConvolutionalConfig(
     vocabulary=23, width=16, encoder_layers=2, decoder_layers=2, positions=12
 )
@@ -62,6 +64,9 @@ FAMILY: dict[str, Any] = {
     "luong, concat, both directions, untied": replace(
         LUONG, score="concat", bidirectional=True, input_feeding=False, embedding=12, tied=False
     ),
+    "intra_attention": INTRA,
+    "intra_attention, deep, two layers": replace(INTRA, fusion="deep", layers=2, embedding=12),
+    "intra_attention, narrow, tied": replace(INTRA, attention=8, tied=True),
     "convolutional": CONVOLUTIONAL,
     "convolutional, wide, tied": replace(CONVOLUTIONAL, kernel=4, embedding=12, tied=True),
 }

@@ -1,4 +1,4 @@
-"""The convolutional encoder-decoder against the paper, its receptive field and its cache."""
+"""The convolutional encoder-decoder against the paper: its numbers, its field, its variance."""
 
 from dataclasses import replace
 
@@ -30,16 +30,12 @@ SOURCE = np.array([[5, 6, 7, 8, 2], [9, 4, 2, 0, 0]], np.int32)
 TARGET = np.array([[1, 11, 12, 13], [1, 14, 15, 3]], np.int32)
 
 
-def build(config, spread=0.1):
+def build(config):
     """A model whose every parameter counts: biases and tables drawn like the rest."""
     graph, params = split(Convolutional(config, rngs=nnx.Rngs(0)))
-    leaves, tree = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(1), len(leaves))
-    moved = [
-        leaf + spread * jax.random.normal(key, leaf.shape)
-        for leaf, key in zip(leaves, keys, strict=True)
-    ]
-    return nnx.merge(graph, jax.tree.unflatten(tree, moved))
+    random = np.random.default_rng(1)
+    moved = jax.tree.map(lambda x: x + np.float32(0.1 * random.normal(size=x.shape)), params)
+    return nnx.merge(graph, moved)
 
 
 @pytest.fixture(scope="module", params=VARIANTS.values(), ids=VARIANTS)
@@ -48,7 +44,7 @@ def model(request):
 
 
 def test_logits_and_weights_are_the_oracles(model):
-    logits, weights = model(SOURCE, TARGET, explain=True)
+    logits, weights = jax.jit(lambda s, t: model(s, t, explain=lambda _, w: w))(SOURCE, TARGET)
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), split(model)[1])
     for row, length in enumerate((5, 3)):
         wanted, read = convolution_oracle.logits(
@@ -61,30 +57,11 @@ def test_logits_and_weights_are_the_oracles(model):
             assert (found[:, length:] == 0).all()
 
 
-def test_cached_steps_give_the_logits_of_the_whole_pass(model):
-    whole, cache = model(SOURCE, TARGET), model.start(SOURCE, TARGET.shape[1])
-    for t in range(TARGET.shape[1]):
-        logits, cache = model.step(cache, TARGET[:, t])
-        np.testing.assert_allclose(logits, whole[:, t], atol=2e-5)
-    assert int(cache.position) == TARGET.shape[1]
-
-
 def test_the_cache_holds_the_kernels_past_and_the_source_once(model):
-    config, cache = model.config, model.start(SOURCE, 3)
+    config, cache = model.config, nnx.eval_shape(lambda: model.start(SOURCE, 3))
     assert len(cache.windows) == config.decoder_layers
     assert all(w.shape == (2, config.kernel - 1, config.width) for w in cache.windows)
     assert cache.keys.shape == cache.values.shape == (2, 5, 1, config.size_of_token)
-
-
-def test_reordered_cache_continues_from_the_chosen_row():
-    model = build(SMALL)
-    cache = model.start(SOURCE[[0, 0]], 4)
-    for tokens in ([1, 1], [11, 14]):
-        _, cache = model.step(cache, np.array(tokens))
-    swapped, _ = model.step(model.reorder(cache, np.array([1, 0])), np.array([12, 12]))
-    straight, _ = model.step(cache, np.array([12, 12]))
-    assert not np.allclose(straight[0], straight[1])
-    np.testing.assert_allclose(swapped, straight[::-1], atol=1e-6)
 
 
 @pytest.mark.parametrize("kernel, layers", [(3, 2), (2, 3), (5, 1), (1, 2)])
@@ -100,7 +77,7 @@ def test_gradients_reach_as_far_as_the_receptive_field(kernel, layers):
         def total(rows):
             return give(nnx.merge(graph, {**params, name: rows})).sum()
 
-        return np.flatnonzero(jnp.abs(jax.grad(total)(params[name])).sum(-1))
+        return np.flatnonzero(jnp.abs(jax.jit(jax.grad(total))(params[name])).sum(-1))
 
     field, middle = receptive_field(config, "encoder"), 5
     seen = reached("source_positions", lambda model: model.start(source, 1).keys[:, middle])
@@ -124,36 +101,11 @@ def test_the_receptive_field_of_each_layer():
         receptive_field(config, "cross")
 
 
-def test_dropout_only_with_rng_and_repeatable():
-    model, rng = build(SMALL), jax.random.key(0)
-    plain, first = model(SOURCE, TARGET), model(SOURCE, TARGET, rng=rng)
-    np.testing.assert_array_equal(first, model(SOURCE, TARGET, rng=rng))
-    assert not np.allclose(first, plain)
-    still = build(replace(SMALL, dropout=0.0))
-    np.testing.assert_array_equal(still(SOURCE, TARGET, rng=rng), still(SOURCE, TARGET))
-
-
 def test_a_fresh_stack_keeps_the_variance_of_its_inputs():
     config = replace(SMALL, width=64, vocabulary=200, encoder_layers=6, positions=64, dropout=0.0)
-    model = Convolutional(config, rngs=nnx.Rngs(0))
     source = jax.random.randint(jax.random.key(0), (4, 64), 3, 200)
-    memory = model.start(source, 1)
+    memory = jax.jit(lambda: Convolutional(config, rngs=nnx.Rngs(0)).start(source, 1))()
     assert 0.4 < jnp.var(memory.keys) / jnp.var(memory.values - memory.keys) < 2.5
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"kernel": 0}, "kernel is 0; it must be at least 1"),
-        ({"decoder_layers": 0}, "decoder_layers is 0"),
-        ({"embedding": 0}, "embedding is 0; 1 or more, or None"),
-        ({"dropout": 1.0}, "dropout is 1.0"),
-        ({"kind": "transformer"}, "kind is 'transformer'; 'convolutional' fits"),
-    ],
-)
-def test_impossible_sizes_are_refused(change, words):
-    with pytest.raises(ValueError, match=words):
-        replace(SMALL, **change)
 
 
 def test_texts_longer_than_the_positions_are_refused():

@@ -41,12 +41,15 @@ FILLINGS = {
 
 
 def cases(found, quick):
-    """Names and dtypes; what is not quick is for the slow suite."""
-    marks = {True: (), False: (pytest.mark.slow,)}
-    return [
-        pytest.param((name, dtype), id=f"{name}, {dtype}", marks=marks[quick(name, dtype)])
-        for name, dtype in found
-    ]
+    """Names and dtypes; what is not quick is slow, most in half precision exhaustive."""
+
+    def marks(name, dtype):
+        if (name, dtype) in quick:
+            return ()
+        each = name.startswith("transformer") or dtype == "float32" or name in QUICK
+        return (pytest.mark.slow,) if each else (pytest.mark.slow, pytest.mark.exhaustive)
+
+    return [pytest.param(case, id=", ".join(case), marks=marks(*case)) for case in found]
 
 
 class Made:
@@ -73,29 +76,25 @@ def positions(request, monkeypatch):
     monkeypatch.setattr(transformer, "sinusoidal", partial(sinusoidal, dtype=made[1]))
 
 
-def quick(name, dtype):
-    """Transformers in all dtypes, of the other kinds the plain one in training's."""
-    return name in QUICK and (dtype == "float32" or name.startswith("transformer"))
-
-
+# The Transformer in all dtypes, of the other kinds the plain one in that of training.
 EVERY = [(name, dtype) for name in FAMILY for dtype in DTYPES]
+PLAIN = [(name, dtype) for name, dtype in EVERY if name in QUICK]
+PLAIN = [case for case in PLAIN if "transformer" in case[0] or case[1] == "float32"]
 
 
-@pytest.fixture(scope="module", params=cases(EVERY, quick))
+@pytest.fixture(scope="module", params=cases(EVERY, PLAIN))
 def model(request):
     return Made(*request.param)
 
 
 # Untied: where tables are shared, the padding's row is a class of the loss too.
-LEARNERS = [(name, "float32") for name, config in FAMILY.items() if not config.tied]
-LEARNERS += [("transformer, pre-norm, untied", dtype) for dtype in DTYPES[1:]]
-FIRST = {name.partition(",")[0]: (name, "float32") for name, _ in LEARNERS[-3::-1]}
+UNTIED = [(name, "float32") for name, config in FAMILY.items() if not config.tied]
+LEARNERS = UNTIED + [("transformer, pre-norm, untied", dtype) for dtype in DTYPES[1:]]
+FIRST = {name.partition(",")[0]: (name, dtype) for name, dtype in reversed(UNTIED)}
 FIRST["transformer"] = ("transformer, pre-norm, untied", "bfloat16")
 
 
-@pytest.fixture(
-    scope="module", params=cases(LEARNERS, lambda name, dtype: (name, dtype) in FIRST.values())
-)
+@pytest.fixture(scope="module", params=cases(LEARNERS, FIRST.values()))
 def learner(request):
     made = Made(*request.param)
     made.slope_of = jax.jit(jax.value_and_grad(made.loss_of))

@@ -17,7 +17,7 @@ from attention_jax.decoding import DecodingConfig, Translator
 from attention_jax.decoding.trace import trace
 from attention_jax.models import kinds
 from attention_jax.training.step import initial_state, train_step
-from tests.models.family import FAMILY, KINDS, structure
+from tests.models.family import FAMILY, KINDS, in_turn, structure
 
 SENTENCES, LONGEST = 32, 8
 LENGTH = LONGEST + 2
@@ -48,7 +48,7 @@ def reversal():
     return Batch(source, target, labels, np.float32(labels != 0))
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=in_turn(KINDS, ("rnn_seq2seq", "luong")))
 def learned(request):
     """A model that has read every sentence often enough, and what it began as."""
     config = replace(FAMILY[request.param], width=32, dropout=0.0)
@@ -72,7 +72,6 @@ def learned(request):
         return first.params, *jax.lax.while_loop(unfinished, go_on, (first, jnp.float32(9)))
 
     first, state, _ = run()
-    print(request.param, state.step)
     return SimpleNamespace(graph=graph, first=first, params=state.params, batch=batch)
 
 

@@ -1,5 +1,6 @@
 """Embeddings start from word vectors, by name, at the scale of the table, and only once."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -95,6 +96,6 @@ def test_a_run_starts_from_them_and_goes_on_without_them(run, tmp_path):
 
 def test_the_message_names_the_file(run):
     _, file, names = run
-    state = State(params("embedding", tokens=len(names)), *[None] * 4)
+    state = State(params("embedding", tokens=len(names)), (), *[jnp.zeros(())] * 3)
     with pytest.raises(ValueError, match=rf"{file}: embedding is a table of .* width 16"):
         starting(file, names)(state)
