@@ -10,7 +10,7 @@ import contextlib
 import functools
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from attention_jax.parallel.engines import SINGLE, check_heads, engine, programs
 from attention_jax.parallel.layout import Layout
 from attention_jax.training import peers
 from attention_jax.training.chosen import read_params
+from attention_jax.training.embeddings import starting
 from attention_jax.training.environment import environment, versions
 from attention_jax.training.folder import check_room, claimed
 from attention_jax.training.log import replace_file
@@ -34,6 +35,7 @@ from attention_jax.training.prepared import Prepared, prepare
 from attention_jax.training.programs import Programs, compilations
 from attention_jax.training.scores import Scored, ScoringConfig, score, write_translations
 from attention_jax.training.signals import Signals
+from attention_jax.training.step import State
 
 __all__ = [
     "Experiment",
@@ -142,6 +144,7 @@ def run(
             stop_after=stop_after,
             origin=origin(experiment, prepared),
             signals=signals,
+            begin=_begin_from(experiment, prepared),
         )
         done = f"step {fitted.step:,} of {experiment.training.steps:,}, which is saved"
         signals.stop(saved=fitted.step > 0, said=done if fitted.step else "")
@@ -249,6 +252,12 @@ def _prepared(experiment: Experiment, folder: Path, prepared: Prepared | None) -
         prepared.tokenizer.save(kept)
     write_quarantine(folder / "quarantine.jsonl", prepared.corpus)
     return prepared
+
+
+def _begin_from(experiment: Experiment, prepared: Prepared) -> Callable[[State], State] | None:
+    """What is done to a fresh state, whose file is read only once there is one."""
+    file = experiment.training.embeddings
+    return None if file is None else lambda state: starting(file, prepared.tokenizer.names())(state)
 
 
 def _begin(experiment: Experiment, folder: Path, programs: Programs, how: str | Layout) -> None:

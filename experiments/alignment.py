@@ -67,8 +67,9 @@ def main() -> None:
                 mine = maps.setdefault(pair, {"gold": link_map(pair)})
                 mine[f"{model}: {found.error:.2f}"] = drawn
     for number, (pair, mine) in enumerate(maps.items(), start=1):
-        words = pair.target.split(), pair.source.split()
-        heat_maps(mine, *words, numbers=False, columns=5, file=out / f"sentence-{number}.png")
+        look = {"numbers": False, "query_label": "translation"}
+        sides = pair.target.split(), pair.source.split()
+        heat_maps(mine, *sides, columns=5, **look, file=out / f"sentence-{number}.png")
     (out / "alignment.json").write_text("".join(json.dumps(one) + "\n" for one in records))
     print(f"\n{table(records, 'model', 'width', 'error')}\n\n{bounds(sets[1].aligned)}")
 

@@ -29,7 +29,13 @@ BASE = Experiment(
         "reverse-25", "symbols", "reversed", vocabulary=400, max_length=26, batch_tokens=2_048
     ),
     model=TransformerConfig(
-        width=64, encoder_layers=2, decoder_layers=2, heads=4, feed_forward=256, dropout=0.0
+        width=64,
+        encoder_layers=2,
+        decoder_layers=2,
+        heads=4,
+        feed_forward=256,
+        dropout=0.0,
+        norm="pre",
     ),
     training=TrainingConfig(
         smoothing=0.0, optimizer=OptimizerConfig(schedule="cosine", peak=6e-3, warmup=100)
@@ -39,7 +45,7 @@ BASE = Experiment(
 )
 
 SIZES = {
-    "default": Size(600, values=(64,)),
+    "default": Size(800, values=(64,)),
     "full": Size(3_000, values=(64, 256)),
     "smoke": Size(8, values=(16,), seeds=1),
 }

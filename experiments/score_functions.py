@@ -4,7 +4,7 @@ Question: at 32 to 1,024 features, do additive, dot, scaled dot, general, concat
 one task alike, and is unscaled dot the one that fails? A softmax whose logits lie far apart passes
 hardly a gradient: so their variance and the entropy of the weights at the start and the end, too.
 Source: Vaswani et al. 2017, section 3.2.1 (the conjecture); Britz et al. 2017, table 5; Luong 2015.
-Command: python experiments/score_functions.py [--widths 32 128] [--scores dot] [--smoke] [--out FOLDER]
+Command: python experiments/score_functions.py [--widths 32 128] [--scores dot] [--smoke] [--help]
 """
 
 import argparse

@@ -71,7 +71,7 @@ def main() -> None:
     text = json.dumps({model: [asdict(one) for one in mine] for model, mine in found.items()})
     (out / "by_length.json").write_text(text + "\n")
     axis, file = "words of the source", out / "by_length.png"
-    lines(curves(found), x_label=axis, y_label="BLEU", title=TITLE, file=file)
+    lines(curves(found), x_label=axis, y_label="BLEU", title="BLEU by length", file=file)
     print(f"\n{table(found)}\n\nPicture: {file}")
 
 

@@ -177,9 +177,14 @@ def link_map(pair: Pair) -> Float[np.ndarray, "T S"]:
 
 
 def winding(pairs: Sequence[Pair], count: int, *, longest: int = 10) -> list[Pair]:
-    """The pairs of at most so many words whose links stray farthest from the diagonal."""
+    """The pairs of at most so many words whose links cross most often."""
     short = [pair for pair in pairs if max(len(side.split()) for side in pair[:2]) <= longest]
-    return sorted(short, key=lambda pair: -sum(abs(s - t) for s, t in pair.alignment))[:count]
+    return sorted(short, key=lambda pair: -_crossings(pair))[:count]
+
+
+def _crossings(pair: Pair) -> int:
+    links = sorted(pair.alignment)
+    return sum(a < c and b > d for n, (a, b) in enumerate(links) for c, d in links[n:])
 
 
 def bounds(aligned: Sequence[Aligned]) -> Bounds:

@@ -11,6 +11,7 @@ import jax
 from attention_jax.analysis.logit_statistics import logit_statistics
 from attention_jax.analysis.scored import ScoreName, scored
 from attention_jax.experiment import Experiment
+from attention_jax.models.transformer import TransformerConfig
 from attention_jax.training.chosen import read_params
 from attention_jax.training.log import replace_file
 from attention_jax.training.loop import fit
@@ -41,7 +42,12 @@ def train_scored(
       A record for each seed: the scores on the test split, and the last layer's
       `logit_statistics` on the validation split, "variance_start" and so on before training and
       "variance_end" after it.
+
+    Raises:
+      ValueError: the experiment's model is no Transformer.
     """
+    if not isinstance(experiment.model, TransformerConfig):
+        raise ValueError(f"model is a {experiment.model.kind}; a transformer would fit")
     model = replace(experiment.model, vocabulary=prepared.tokenizer.size)
     training, longest = experiment.training, experiment.data.max_length
 

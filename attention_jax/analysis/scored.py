@@ -9,7 +9,7 @@ al. 2017, section 4.5 (the width of the score, queries and keys projected to it)
 """
 
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import jax
 from flax import nnx
@@ -78,9 +78,18 @@ class ScoredAttention(MultiHeadAttention):
                 return partial(location, weight=self.weight[...])
         return dot if self.name == "dot" else scaled_dot
 
-    def read(self, *rows: Array, score: Score | None = None, **how) -> Float[Array, "B T D"]:
+    def read(
+        self,
+        query: Float[Array, "B T 1 K"],
+        key: Float[Array, "B S 1 K"],
+        value: Float[Array, "B S 1 D"],
+        mask: Mask | None,
+        *,
+        score: Score | None = None,
+        **how: Any,
+    ) -> Float[Array, "B T D"]:
         """As `MultiHeadAttention.read`, by its own score."""
-        return super().read(*rows, score=self.score(), **how)
+        return super().read(query, key, value, mask, score=self.score(), **how)
 
     def explain(
         self,

@@ -180,6 +180,11 @@ def check(members: Sequence[Experiment]) -> None:
                 )
     _check_heads(members)
     _check_rates(members)
+    if base.training.embeddings is not None:
+        raise ValueError(
+            f"training.embeddings is {base.training.embeddings}; members of a population start by "
+            "chance: None would fit, or runs of their own"
+        )
     if base.training.skip_limit:
         raise ValueError(
             f"training.skip_limit is {base.training.skip_limit}; a member cannot run the batches "

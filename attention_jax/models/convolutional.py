@@ -208,7 +208,7 @@ class DecoderLayer(nnx.Module):
         self.output = Dense(size, width, letters="E D", rngs=rngs)
 
     def read(self, h, g, memory: Memory) -> Float[Array, "B T D"]:
-        """h and what it reads of the source."""
+        """The rows h, with what each reads of the source."""
         how = {"score": dot, "mask": Lengths(memory.lengths)}
         c = attend(self._queries(h, g), memory.keys, memory.values, **how)[:, :, 0]
         # The mean of m independent rows varies m times less than one of them (section 3.5).

@@ -112,7 +112,7 @@ class IntraAttention(nnx.Module):
             tape, recalled = layer(x, starts[n], deep)
             keep("decoder", n, layer.own_weights, x, tape, recalled)
             if deep is not None:
-                keep("cross", n, layer.source_weights, x, recalled, deep)
+                keep("cross", n, layer.source.weights, x, recalled, deep)
             x = tape.memory[..., : self.config.width]
         if self.config.fusion == "shallow":
             keep("cross", 0, self._weights, x, sources[0])
@@ -173,7 +173,7 @@ class IntraAttention(nnx.Module):
         if self.config.fusion == "shallow":
             return starts, (Source(x, self.key(x), lengths),)
         pairs = zip(self.decoder, tapes, strict=True)
-        return starts, tuple(layer.read_by(memory, lengths) for layer, memory in pairs)
+        return starts, tuple(layer.source.tape(memory, lengths) for layer, memory in pairs)
 
     def _target_table(self) -> Embedding:
         return self.source_embedding if self.config.tied else self.target_embedding

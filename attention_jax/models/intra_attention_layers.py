@@ -59,6 +59,16 @@ class SourceGate(nnx.Module):
         self.inputs = Dense(inputs, width, letters="D P", rngs=rngs)
         self.recurrent = Dense(width, width, bias=False, letters="D P", rngs=rngs)
 
+    def tape(self, memory: Float[Array, "B S 2*K"], lengths: Int[Array, " B"]) -> Source:
+        """An encoder's tape as it is read here."""
+        hidden, _ = _halves(memory)
+        return Source(memory, self.compare.key(hidden), lengths)
+
+    def weights(self, x, recalled: Recalled, source: Source) -> Float[Array, "B 1 T S"]:
+        """How much each position reads of each source."""
+        mask = Lengths(source.lengths)
+        return _weights(self.compare, x, source.keys, recalled.source, mask)
+
 
 class TapeLayer(nnx.Module):
     """One layer: h̃, c̃ recalled from the tape by attention, then an LSTM's gates on them."""
@@ -117,16 +127,6 @@ class TapeLayer(nnx.Module):
         mask = Causal(-1) if lengths is None else Causal(-1) & Lengths(lengths)
         return _weights(self.own, x, tape.keys, recalled.own, mask)
 
-    def source_weights(self, x, recalled: Recalled, source: Source):
-        """How much each position reads of each source, [B, 1, T, S]."""
-        return _weights(
-            self.source.compare, x, source.keys, recalled.source, Lengths(source.lengths)
-        )
-
-    def read_by(self, memory: Float[Array, "B S 2*K"], lengths: Int[Array, " B"]) -> Source:
-        """An encoder's tape as this layer reads it."""
-        return Source(memory, self.source.compare.key(memory[..., : self.width]), lengths)
-
     def advance(
         self,
         times: Times,
@@ -173,7 +173,9 @@ class TapeLayer(nnx.Module):
     def constants(self, start: Float[Array, "B 2*K"], source: Source | None) -> dict[str, Any]:
         """What else `advance` reads."""
         found = {"own v": self.own.v[...], "start": start, "source": source}
-        return found if source is None else {**found, "source v": self.source.compare.v[...]}
+        if self.source is not None:
+            found["source v"] = self.source.compare.v[...]
+        return found
 
     def inputs(self, x: Float[Array, "*B D"]) -> dict[str, Float[Array, "*B P"]]:
         """All that `advance` takes of an input, projected."""

@@ -217,6 +217,13 @@ def test_gold_links_as_a_map():
 
 def test_winding_pairs_come_first():
     straight = Pair("a b c", "d e f", ((0, 0), (1, 1), (2, 2)))
-    long = Pair("a " * 11, "b", ((10, 0),))
-    assert winding([straight, long, *PAIRS], 2) == [PAIRS[1], PAIRS[0]]
-    assert winding([straight, long], 2, longest=11) == [long, straight]
+    fan = Pair("a", "b c d", ((0, 0), (0, 1), (0, 2)))  # long links, but none crosses another
+    turned = Pair("a b c", "d e f", ((0, 2), (1, 1), (2, 0)))
+    long = Pair(11 * "a ", 11 * "b ", tuple((n, 10 - n) for n in range(11)))
+    # Three crossings, two, one.
+    assert winding([straight, fan, PAIRS[0], PAIRS[1], turned, long], 3) == [
+        turned,
+        PAIRS[1],
+        PAIRS[0],
+    ]
+    assert winding([straight, long], 1, longest=11) == [long]

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from attention_jax.comparison.populations import Population, check, run_together
 from attention_jax.experiment import prepare, programs_of, run
+from attention_jax.models.bahdanau import BahdanauConfig
 from attention_jax.training import checkpoint
 from attention_jax.training.ledger import Diverged
 from attention_jax.training.loop import fit
@@ -209,6 +211,7 @@ def change(one, **parts):
         ([{"model": {"heads": 8}}, {"model": {"heads": 1}}, {"model": {"heads": 16}}], None),
         ([{"training": {"rng": "rbg"}}] * 2, "rng is 'rbg' with dropout 0.1; .*threefry2x32"),
         ([{"model": {"head_size": 4}}, {"model": {"heads": 2, "head_size": 4}}], "model.head_size"),
+        ([{"training": {"embeddings": Path("v")}}] * 2, "training.embeddings is v; members"),
     ],
 )
 def test_names_the_field_that_makes_it_no_population(members, changes, message):
@@ -218,6 +221,11 @@ def test_names_the_field_that_makes_it_no_population(members, changes, message):
         return
     with pytest.raises(ValueError, match=message):
         check(chosen)
+
+
+def test_only_transformers_train_together(members):
+    with pytest.raises(ValueError, match="model.kind is bahdanau; populations are of Transformers"):
+        check([replace(one, model=BahdanauConfig(width=16)) for one in members[:2]])
 
 
 def test_refuses_seeds_with_many_shapes_and_head_counts_that_do_not_divide(members):

@@ -46,8 +46,9 @@ def test_all_comparisons_are_tested():
     assert wanted <= set(GRIDS)
 
 
-ALIKE = ("head_sizes", "key_value_heads", "matched_parameters", "one_long_head")
-"""grids that take the path of head_counts with other sizes, or with the task of notebook 3"""
+ALIKE = ("head_sizes", "key_value_heads", "matched_parameters", "one_long_head", "reverse")
+"""grids that take the path of head_counts with other sizes, the task of notebook 3, or other
+kinds of models"""
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Every kind of model from source to target and its main variants, small: what shared tests run on.
 
-A new kind is an entry or a few here; `test_family`, `test_padding` and `test_reversal` do the rest.
+A new kind is an entry or a few here, and so joins `test_family`, `test_family_configs`,
+`test_padding`, `test_reversal` and `tests/test_family_runs`.
 """
 
 from dataclasses import replace

@@ -21,21 +21,19 @@ SMALL = ConvolutionalConfig(
     vocabulary=23, width=16, encoder_layers=2, decoder_layers=2, positions=12
 )
 VARIANTS = {
-    "paper": SMALL,
     "tied": replace(SMALL, tied=True),
     "small tokens": replace(SMALL, embedding=6, kernel=2),
-    "wide kernel": replace(SMALL, encoder_layers=1, decoder_layers=1, kernel=5),
 }
 SOURCE = np.array([[5, 6, 7, 8, 2], [9, 4, 2, 0, 0]], np.int32)
 TARGET = np.array([[1, 11, 12, 13], [1, 14, 15, 3]], np.int32)
 
 
 def build(config):
-    """A model whose every parameter counts: biases and tables drawn like the rest."""
-    graph, params = split(Convolutional(config, rngs=nnx.Rngs(0)))
+    """A model whose every parameter counts, biases too, and which nothing is compiled for."""
+    graph, structs = split(nnx.eval_shape(lambda: Convolutional(config, rngs=nnx.Rngs(0))))
     random = np.random.default_rng(1)
-    moved = jax.tree.map(lambda x: x + np.float32(0.1 * random.normal(size=x.shape)), params)
-    return nnx.merge(graph, moved)
+    params = jax.tree.map(lambda x: np.float32(0.2 * random.normal(size=x.shape)), structs)
+    return nnx.merge(graph, jax.tree.map(jnp.asarray, params))
 
 
 @pytest.fixture(scope="module", params=VARIANTS.values(), ids=VARIANTS)
@@ -64,7 +62,7 @@ def test_the_cache_holds_the_kernels_past_and_the_source_once(model):
     assert cache.keys.shape == cache.values.shape == (2, 5, 1, config.size_of_token)
 
 
-@pytest.mark.parametrize("kernel, layers", [(3, 2), (2, 3), (5, 1), (1, 2)])
+@pytest.mark.parametrize("kernel, layers", [(3, 2), (2, 3), (1, 1)])
 def test_gradients_reach_as_far_as_the_receptive_field(kernel, layers):
     config = replace(SMALL, kernel=kernel, encoder_layers=layers, decoder_layers=layers)
     source = np.arange(3, 14, dtype=np.int32)[None]
@@ -102,8 +100,8 @@ def test_the_receptive_field_of_each_layer():
 
 
 def test_a_fresh_stack_keeps_the_variance_of_its_inputs():
-    config = replace(SMALL, width=64, vocabulary=200, encoder_layers=6, positions=64, dropout=0.0)
-    source = jax.random.randint(jax.random.key(0), (4, 64), 3, 200)
+    config = replace(SMALL, width=64, encoder_layers=6, positions=64, dropout=0.0)
+    source = jax.random.randint(jax.random.key(0), (4, 64), 3, 23)
     memory = jax.jit(lambda: Convolutional(config, rngs=nnx.Rngs(0)).start(source, 1))()
     assert 0.4 < jnp.var(memory.keys) / jnp.var(memory.values - memory.keys) < 2.5
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = """
 import jax, numpy as np, optax
 from flax import nnx
@@ -39,6 +41,7 @@ def loss(**mode: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow  # `test_family` compares the traced programs of all kinds of model
 def test_graph_mode_and_tree_mode_agree():
     tree = loss(NNX_GRAPH_MODE="false", NNX_GRAPH_UPDATES="false")
     assert tree == loss() != ""

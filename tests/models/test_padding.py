@@ -41,12 +41,12 @@ FILLINGS = {
 
 
 def cases(found, quick):
-    """Names and dtypes; what is not quick is slow, most in half precision exhaustive."""
+    """Names and dtypes; what is not quick is slow, the other kinds' variants exhaustive."""
 
     def marks(name, dtype):
         if (name, dtype) in quick:
             return ()
-        each = name.startswith("transformer") or dtype == "float32" or name in QUICK
+        each = name.startswith("transformer") or name in QUICK
         return (pytest.mark.slow,) if each else (pytest.mark.slow, pytest.mark.exhaustive)
 
     return [pytest.param(case, id=", ".join(case), marks=marks(*case)) for case in found]

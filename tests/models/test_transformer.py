@@ -1,4 +1,4 @@
-"""The encoder-decoder against the paper, itself and its cache."""
+"""The encoder-decoder against the paper and itself; what it shares with others: `test_family`."""
 
 from dataclasses import replace
 
@@ -80,30 +80,6 @@ def test_tied_table_takes_gradients_from_both_ends():
     assert jnp.abs(table[20]).max() == 0  # neither read nor asked for
 
 
-def test_cached_steps_give_the_logits_of_the_whole_pass(model):
-    whole = model(SOURCE, TARGET)
-    cache = model.start(SOURCE, TARGET.shape[1] + 2)
-    for t in range(TARGET.shape[1]):
-        logits, cache = model.step(cache, TARGET[:, t])
-        np.testing.assert_allclose(logits, whole[:, t], atol=2e-5)
-    assert int(cache.position) == TARGET.shape[1]
-
-
-def test_every_cached_array_leads_with_the_batch(model):
-    cache = model.start(SOURCE, 3)
-    assert all(leaf.shape[0] == len(SOURCE) for leaf in jax.tree.leaves(cache) if leaf.ndim)
-
-
-def test_reordered_cache_continues_from_the_chosen_row():
-    model = build(SMALL)
-    source = SOURCE[[0, 0]]
-    _, cache = model.step(model.start(source, 4), np.array([1, 1]))
-    _, cache = model.step(cache, np.array([11, 14]))
-    swapped, _ = model.step(model.reorder(cache, np.array([1, 0])), np.array([12, 12]))
-    straight, _ = model.step(cache, np.array([12, 12]))
-    np.testing.assert_allclose(swapped, straight[::-1], atol=1e-6)
-
-
 def test_explain_gives_the_weights_and_leaves_the_logits_alone(model):
     logits, weights = model(SOURCE, TARGET, explain=True)
     np.testing.assert_array_equal(logits, model(SOURCE, TARGET))
@@ -117,34 +93,10 @@ def test_explain_gives_the_weights_and_leaves_the_logits_alone(model):
     assert (jnp.triu(weights.decoder, 1) == 0).all()
 
 
-def test_no_target_position_sees_a_later_one():
-    model = build(SMALL)
-    embedding = model.source_embedding.table[...]
-
-    def logits(change):
-        changed = TARGET.copy()
-        changed[:, 2] = change
-        return model(SOURCE, changed)
-
-    assert embedding.shape == (23, 16)
-    np.testing.assert_array_equal(logits(3)[:, :2], logits(4)[:, :2])
-    assert not np.allclose(logits(3)[:, 2:], logits(4)[:, 2:])
-
-
 def test_padding_changes_nothing():
     model = build(SMALL)
     longer = np.pad(SOURCE, ((0, 0), (0, 3)))
     np.testing.assert_allclose(model(longer, TARGET), model(SOURCE, TARGET), atol=1e-5)
-
-
-def test_dropout_only_with_rng_and_repeatable():
-    model = build(SMALL)
-    rng = jax.random.key(0)
-    np.testing.assert_array_equal(model(SOURCE, TARGET), model(SOURCE, TARGET))
-    first = model(SOURCE, TARGET, rng=rng)
-    np.testing.assert_array_equal(first, model(SOURCE, TARGET, rng=rng))
-    assert not np.allclose(first, model(SOURCE, TARGET))
-    assert not np.allclose(first, model(SOURCE, TARGET, rng=jax.random.key(1)))
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """Embeddings start from word vectors, by name, at the scale of the table, and only once."""
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from attention_jax.experiment import prepare, programs_of
+from attention_jax.experiment import run as run_one
 from attention_jax.training import checkpoint
 from attention_jax.training.checkpoint import digest
 from attention_jax.training.embeddings import start_embeddings, starting
@@ -74,15 +77,18 @@ def run(tmp_path_factory):
         plan, held_out = prepared.plan(3), prepared.held_out()["validation"]
         wanted = {"seed": 3, "quiet": True, "begin": begin, "stop_after": stop_after}
         fit(programs, experiment.training, plan, held_out, folder, **wanted)
-        last = checkpoint.finished(folder / "checkpoints")[-1]
-        return digest(checkpoint.read(folder / f"checkpoints/{last}", programs.structs).state)
+        return last(folder)
 
-    return train, file, names
+    def last(folder):
+        step = checkpoint.finished(folder / "checkpoints")[-1]
+        return digest(checkpoint.read(folder / f"checkpoints/{step}", programs.structs).state)
+
+    return train, last, file, names, experiment, prepared
 
 
 @pytest.mark.slow
 def test_a_run_starts_from_them_and_goes_on_without_them(run, tmp_path):
-    train, file, names = run
+    train, last, file, names, experiment, prepared = run
     begin = starting(file, names)
     whole = train(tmp_path / "whole", begin)
     assert whole != train(tmp_path / "chance", None)
@@ -91,11 +97,15 @@ def test_a_run_starts_from_them_and_goes_on_without_them(run, tmp_path):
         raise AssertionError("a run that goes on has begun already")
 
     train(tmp_path / "part", begin, stop_after=5)
+    training = replace(experiment.training, embeddings=file)
+    one = replace(experiment, training=training)
+    run_one(one, tmp_path / "run", quiet=True, prepared=prepared, stop_after=5)
+    assert last(tmp_path / "run") == last(tmp_path / "part")
     assert train(tmp_path / "part", never) == whole
 
 
 def test_the_message_names_the_file(run):
-    _, file, names = run
+    file, names = run[2:4]
     state = State(params("embedding", tokens=len(names)), (), *[jnp.zeros(())] * 3)
     with pytest.raises(ValueError, match=rf"{file}: embedding is a table of .* width 16"):
         starting(file, names)(state)
