@@ -40,7 +40,8 @@ def variants(base: Experiment, widths: Sequence[int]) -> list[Experiment]:
     models = []
     for width in widths:
         shared = {"dropout": base.model.dropout, "tied": base.model.tied, "width": width}
-        luong = LuongConfig(**shared, max_source=base.data.max_length, reach=4)
+        more = {"bidirectional": True, "max_source": base.data.max_length, "reach": 4}
+        luong = LuongConfig(**shared, **more)
         models.append(BahdanauConfig(**shared))
         models += [replace(luong, score=one) for one in ("dot", "general", "concat", "location")]
         models += [replace(luong, attention=one) for one in ("local_m", "local_p")]

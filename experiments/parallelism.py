@@ -3,6 +3,7 @@
 Question: how does the time to train on a token and to write one grow with the length, for
 recurrence, convolution and attention of equal width? How many matrix products wait for each other,
 and how many lie between two positions, both counted from the programs that are timed?
+(A path that does not exist is a gap: two convolutions of three positions see five.)
 Source: Vaswani et al. 2017, section 4 and table 1 (sequential operations, path lengths).
 Command: python experiments/parallelism.py [--lengths 16 64] [--rounds 5] [--smoke] [--out FOLDER]
 """

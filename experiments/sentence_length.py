@@ -6,7 +6,7 @@ test_long is longer than all that is trained on. With --data.join 4, up to four 
 in training too. Recurrent models are 1.5 times as wide, so that parameters are about as many.
 Source: Bahdanau et al. 2014, figure 2; Cho et al. 2014, "On the properties of neural machine
 translation", figure 4.
-Command: python experiments/sentence_length.py [--data.join 4 --data.max-length 100] [--smoke]
+Command: python experiments/sentence_length.py [--data.join 4 --data.max-length 80] [--smoke]
 """
 
 import json
@@ -50,7 +50,7 @@ def _of_width(base: Experiment, width: int) -> list[Experiment]:
     models = [
         RnnSeq2SeqConfig(**recurrent, **vector, reverse_source=False),
         BahdanauConfig(**recurrent),
-        LuongConfig(**recurrent),
+        replace(LuongConfig(**recurrent, bidirectional=True), embedding=None),
         ConvolutionalConfig(**shared, width=width, encoder_layers=3, decoder_layers=2),
         replace(base.model, width=width, feed_forward=4 * width),
     ]

@@ -16,7 +16,7 @@ def series(records: Sequence[Record], by: str, x: str, y: str) -> dict[str, Line
     """A line for each value of `by`: `y` against `x`, averaged over what has both in common.
 
     Args:
-      records: what was found; those without `y`, or with None there, are left out.
+      records: what was found; those without `y` are left out, None is a gap.
       by: what the lines are, in the order found.
       x: the horizontal quantity.
       y: the vertical one.
@@ -24,16 +24,17 @@ def series(records: Sequence[Record], by: str, x: str, y: str) -> dict[str, Line
     Returns:
       What `views.line_plots.lines` draws, by the name of the line.
     """
-    cells = _cells(records, by, x, y)
-    return {
-        name: (
-            sorted(columns),
-            [mean(columns[at]) for at in sorted(columns)],
-            [min(columns[at]) for at in sorted(columns)],
-            [max(columns[at]) for at in sorted(columns)],
+    found = {}
+    for name, columns in _cells(records, by, x, y).items():
+        places = sorted(at for at in columns if columns[at])
+        values = [columns[at] for at in places]
+        found[name] = (
+            places,
+            [mean(v) for v in values],
+            [min(v) for v in values],
+            [max(v) for v in values],
         )
-        for name, columns in cells.items()
-    }
+    return found
 
 
 def table(records: Sequence[Record], by: str, x: str, y: str) -> str:
@@ -77,7 +78,9 @@ def write(
         found = series(records, by, x, y)
         # What goes down to zero, or is a share of one, is read from an axis that begins there.
         wide = [value for _, *rows in found.values() for row in rows for value in row]
-        log = min(wide, default=0) > 0 and max(wide) > 10 * min(wide)
+        if not wide:
+            continue
+        log = min(wide) > 0 and max(wide) > 10 * min(wide)
         picture = folder / f"{y}.png"
         lines(found, x_label=x, y_label=label, log_x=True, log_y=log, file=picture)
     tables = (f"{label}\n\n{table(records, by, x, y)}" for y, label in quantities.items())
@@ -95,6 +98,7 @@ def _cells(records: Sequence[Record], by: str, x: str, y: str) -> dict[str, dict
     """Values of `y`, by line and by `x`."""
     found: dict[str, dict[Any, list[float]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
-        if record.get(y) is not None:
-            found[str(record[by])][record[x]].append(float(record[y]))
+        if y in record:
+            values = found[str(record[by])][record[x]]
+            values += [] if record[y] is None else [float(record[y])]
     return {name: dict(columns) for name, columns in found.items()}

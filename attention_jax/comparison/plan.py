@@ -133,7 +133,9 @@ def lasting(training: TrainingConfig, steps: int) -> TrainingConfig:
 
 def _followed(base: Experiment, given: Experiment, preset: bool) -> Experiment:
     """The base whose other defaults follow the preset, the steps and the lengths that are given."""
-    if preset and isinstance(given.model, TransformerConfig):  # even where it has the base's name: the base may have other sizes
+    if preset and isinstance(
+        given.model, TransformerConfig
+    ):  # even where it has the base's name: the base may have other sizes
         base = replace(base, model=PRESETS[given.model.preset])
     if given.data.max_length != base.data.max_length:
         longest = given.data.max_length

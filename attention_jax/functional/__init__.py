@@ -15,6 +15,7 @@ from attention_jax.functional.compressed import (
     compressed_attend,
     compressed_mask,
 )
+from attention_jax.functional.convolution import convolve, glu
 from attention_jax.functional.differential import (
     differential,
     differential_lambda,
@@ -51,10 +52,12 @@ from attention_jax.functional.masks import (
     Window,
     visible,
 )
+from attention_jax.functional.maxout import maxout
 from attention_jax.functional.normalize import sigmoid, softmax
 from attention_jax.functional.plan import BACKENDS, Plan, plan_attention
 from attention_jax.functional.positions import learned, one_hot, sinusoidal
-from attention_jax.functional.recurrence import elman, gru, gru_before, lstm, recur
+from attention_jax.functional.recur import recur, turned
+from attention_jax.functional.recurrence import elman, gru, gru_before, lstm
 from attention_jax.functional.relative import relative, weigh_relative
 from attention_jax.functional.rotary import (
     LinearScaling,
@@ -98,6 +101,7 @@ __all__ = [
     "compressed_attend",
     "compressed_mask",
     "concat",
+    "convolve",
     "cosine",
     "differential",
     "differential_lambda",
@@ -110,6 +114,7 @@ __all__ = [
     "explain",
     "favor",
     "gated",
+    "glu",
     "grouping",
     "gru",
     "gru_before",
@@ -124,6 +129,7 @@ __all__ = [
     "local",
     "location",
     "lstm",
+    "maxout",
     "merge_heads",
     "mix_heads",
     "one_hot",
@@ -148,6 +154,7 @@ __all__ = [
     "talking",
     "talking_weights",
     "top_k",
+    "turned",
     "visible",
     "weigh",
     "weigh_relative",

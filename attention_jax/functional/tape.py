@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from attention_jax.functional.recurrence import Project, Times
+from attention_jax.functional.recur import Times
+from attention_jax.functional.recurrence import Project
 
 TapeStep = Callable[[Times, Any, Any, Any, Any, Int[Array, ""]], tuple[Any, Any]]
 """(times, constants, tape, state, inputs of one position, position) -> (its entry, the state after

@@ -18,7 +18,7 @@ from attention_jax.functional import additive, explain, softmax, weigh
 from attention_jax.functional.layers import dropout
 from attention_jax.functional.masks import Lengths
 from attention_jax.functional.maxout import maxout
-from attention_jax.functional.recurrence import Times, recur
+from attention_jax.functional.recur import Times, recur
 from attention_jax.models.places import Place
 from attention_jax.modules import Dense, Embedding
 from attention_jax.modules.recurrent import Recurrent, RecurrentLayer

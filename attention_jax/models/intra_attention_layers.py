@@ -13,7 +13,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from attention_jax.functional import additive, explain, softmax, weigh
 from attention_jax.functional.masks import Causal, Lengths, Mask
-from attention_jax.functional.recurrence import Times, lstm
+from attention_jax.functional.recur import Times
+from attention_jax.functional.recurrence import lstm
 from attention_jax.functional.tape import fused_lstm, record, write
 from attention_jax.modules import Dense
 from attention_jax.modules.recurrent import RecurrentLayer

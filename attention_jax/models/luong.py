@@ -13,7 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from attention_jax.functional.layers import dense, dropout
-from attention_jax.functional.recurrence import Times, recur
+from attention_jax.functional.recur import Times, recur, turned
 from attention_jax.models.luong_attention import LuongAttention, Memory
 from attention_jax.models.luong_config import LuongConfig
 from attention_jax.models.places import Place
@@ -135,12 +135,12 @@ class Luong(nnx.Module):
         """The states that the decoder starts from, and what it reads."""
         lengths = (source != 0).sum(-1)
         if self.config.reverse_source:
-            source = _turned(source, lengths)
+            source = turned(source, lengths)
         x = jnp.where((source != 0)[..., None], self.source_embedding.embed(source), 0)
         x = dropout(x, self.config.dropout, rngs[0])
         values, states = self.encoder(x, lengths, rng=rngs[1])
         if self.config.reverse_source:
-            values = _turned(values, lengths)
+            values = turned(values, lengths)
         return states, self.attention.memory(values, lengths)
 
     def _fed(self, states: States, memory: Memory, tokens, rng) -> tuple[Array, Array]:
@@ -187,11 +187,3 @@ class Luong(nnx.Module):
 
     def _target_table(self) -> Embedding:
         return self.source_embedding if self.config.tied else self.target_embedding
-
-
-def _turned(x: Array, lengths: Int[Array, " B"]) -> Array:
-    """The first `lengths` positions of each row in the other order; the rest stays."""
-    place = jnp.arange(x.shape[1])[None]
-    ends = lengths[:, None]
-    place = jnp.where(place < ends, ends - 1 - place, place)
-    return jnp.take_along_axis(x, place.reshape(place.shape + (1,) * (x.ndim - 2)), axis=1)

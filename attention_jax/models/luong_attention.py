@@ -15,7 +15,7 @@ from attention_jax.functional import additive, attend, dot, explain, scaled_dot,
 from attention_jax.functional.learned_scores import location
 from attention_jax.functional.local import local, predicted_centers
 from attention_jax.functional.masks import Lengths, Window
-from attention_jax.functional.recurrence import Times
+from attention_jax.functional.recur import Times
 from attention_jax.models.luong_config import LuongConfig
 from attention_jax.modules import Dense
 

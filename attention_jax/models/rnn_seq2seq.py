@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Int
 
 from attention_jax.functional.layers import dropout
 from attention_jax.functional.maxout import maxout
+from attention_jax.functional.recur import turned
 from attention_jax.models.places import Place
 from attention_jax.modules import Dense, Embedding
 from attention_jax.modules.recurrent import Cell, Recurrent, State
@@ -160,7 +161,7 @@ class RnnSeq2Seq(nnx.Module):
         """What the decoder starts from, and the vector that it reads at every step, if it does."""
         lengths = (source != 0).sum(-1)
         if self.config.reverse_source:
-            source = _reversed(source, lengths)
+            source = turned(source, lengths)
         x = dropout(self.source_embedding.embed(source), self.config.dropout, rng)
         # Nobody reads padding, but the backward pass multiplies what it holds by zero.
         x = jnp.where((source != 0)[..., None], x, 0)
@@ -199,10 +200,3 @@ def _joined(x: Float[Array, "B *T D"], context: Float[Array, "B K"] | None):
     context = context[:, None] if x.ndim == 3 else context
     context = jnp.broadcast_to(context, (*x.shape[:-1], context.shape[-1]))
     return jnp.concatenate([x, context], axis=-1)
-
-
-def _reversed(source: Int[Array, "B S"], lengths: Int[Array, " B"]) -> Int[Array, "B S"]:
-    """Each row's tokens from its last to its first; padding stays at the end."""
-    places = jnp.arange(source.shape[1])[None]
-    mirrored = jnp.where(places < lengths[:, None], lengths[:, None] - 1 - places, places)
-    return jnp.take_along_axis(source, mirrored, axis=1)

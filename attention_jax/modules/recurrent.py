@@ -10,7 +10,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from attention_jax.functional.layers import dropout
-from attention_jax.functional.recurrence import Times, elman, gru, gru_before, lstm, recur
+from attention_jax.functional.recur import Times, recur
+from attention_jax.functional.recurrence import elman, gru, gru_before, lstm
 from attention_jax.modules.layers import Dense
 
 Cell = Literal["elman", "gru", "gru_before", "lstm"]

@@ -30,7 +30,9 @@ def test_tables_have_a_cell_for_each_and_leave_out_what_there_is_not():
 
 
 def test_records_pictures_and_tables_are_written(tmp_path):
-    text = write(RECORDS, "model", "length", {"loss": "test loss"}, tmp_path / "out")
-    assert text == f"test loss\n\n{table(RECORDS, 'model', 'length', 'loss')}"
+    quantities = {"loss": "test loss", "time": "never taken"}
+    text = write(RECORDS, "model", "length", quantities, tmp_path / "out")
+    assert text.startswith(f"test loss\n\n{table(RECORDS, 'model', 'length', 'loss')}\n\nnever")
+    assert not (tmp_path / "out/time.png").exists()
     assert json.loads((tmp_path / "out/records.json").read_text("utf-8")) == RECORDS
     assert (tmp_path / "out/loss.png").stat().st_size > 5_000

@@ -66,6 +66,8 @@ def test_kinds_of_models_are_told_apart_by_their_kind(corpus):
         for score, width in (("dot", 16), ("general", 24))
     ]
     assert labels(runs)[2:] == ["bahdanau, width 16", "luong, width 16", "luong, width 24"]
-    fields = dict((name, (here, there)) for name, here, there in differing(*map(config_of, runs[:2])))
+    fields = dict(
+        (name, (here, there)) for name, here, there in differing(*map(config_of, runs[:2]))
+    )
     assert fields["model.kind"] == ("transformer", "rnn_seq2seq")
     assert fields["model.heads"] == (2, "no such field")

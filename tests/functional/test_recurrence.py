@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from attention_jax.functional.recurrence import elman, gru, gru_before, lstm, recur
+from attention_jax.functional.recur import recur
+from attention_jax.functional.recurrence import elman, gru, gru_before, lstm
 from tests.functional import recurrence_oracle as oracle
 
 B, T, K = 4, 6, 5

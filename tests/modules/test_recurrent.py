@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from attention_jax.functional.recurrence import recur
+from attention_jax.functional.recur import recur
 from attention_jax.modules.recurrent import GATES, Recurrent
 from tests.functional import recurrence_oracle as oracle
 
