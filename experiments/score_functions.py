@@ -41,10 +41,10 @@ QUANTITIES = {
     "loss": "test loss, nats a token",
     "exact_match": "test sentences translated exactly",
     "bleu": "test BLEU",
-    "variance_start": "variance of a query's logits at the start",
-    "variance_end": "variance of a query's logits at the end",
-    "evenness_start": "entropy of the weights at the start, of the most it could be",
-    "evenness_end": "entropy of the weights at the end, of the most it could be",
+    "variance_start": "variance of the logits at the start",
+    "variance_end": "variance of the logits at the end",
+    "evenness_start": "entropy ÷ its maximum, at the start",
+    "evenness_end": "entropy ÷ its maximum, at the end",
 }
 
 

@@ -25,6 +25,7 @@ from attention_jax.analysis.ablation import loss as loss_of
 from attention_jax.analysis.ablation import slot, without_heads
 from attention_jax.data import Tokenizer
 from attention_jax.experiment import Experiment
+from attention_jax.models.kinds import as_transformer
 from attention_jax.models.places import PARTS, Head, Place
 from attention_jax.models.transformer import Transformer, TransformerConfig
 from attention_jax.training.checkpoint import Checkpoints
@@ -184,7 +185,7 @@ def train_on(
         log_every=max(steps // 20, 1),
         patience=None,
     )
-    config, cut = remove(experiment.model, params, removed)
+    config, cut = remove(as_transformer(experiment.model), params, removed)
     later = replace(
         experiment,
         name=f"{experiment.name}-pruned",

@@ -15,6 +15,7 @@ from typing import Any
 from attention_jax import configs
 from attention_jax.data import write_quarantine
 from attention_jax.experiment import Experiment, Prepared, origin, prepare, read_config, run
+from attention_jax.models.kinds import as_transformer
 from attention_jax.models.transformer import Transformer, TransformerConfig
 from attention_jax.training import checkpoint
 from attention_jax.training.environment import environment
@@ -58,15 +59,14 @@ class Population:
         if prepared.data != members[0].data:
             raise ValueError("prepared is of another data config than the members'")
         self.members, self.prepared = tuple(members), prepared
-        base, training = members[0], members[0].training
-        model = replace(
-            base.model,
-            heads=max(one.model.heads for one in members),
-            vocabulary=prepared.tokenizer.size,
-        )
+        training = members[0].training
+        models = [as_transformer(one.model) for one in members]
+        most = max(one.heads for one in models)
+        model = replace(models[0], heads=most, vocabulary=prepared.tokenizer.size)
         peak = training.optimizer.peak
         traits = [
-            Traits(one.model.heads, one.training.optimizer.peak / peak, one.seed) for one in members
+            Traits(model.heads, one.training.optimizer.peak / peak, one.seed)
+            for one, model in zip(members, models, strict=True)
         ]
         self.programs = PopulationPrograms(
             lambda rngs: Transformer(model, rngs=rngs),
@@ -203,10 +203,11 @@ def check(members: Sequence[Experiment]) -> None:
 
 
 def _check_heads(members: Sequence[Experiment]) -> None:
-    counts = sorted({one.model.heads for one in members})
+    models = [as_transformer(one.model) for one in members]
+    counts = sorted({one.heads for one in models})
     if len(counts) == 1:
         return
-    most, model = counts[-1], members[0].model
+    most, model = counts[-1], models[0]
     for count in counts:
         if most % count:
             raise ValueError(

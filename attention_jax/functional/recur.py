@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +73,8 @@ def recur(
 
     along = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), (inputs, live, starts))
     fixed = constants, None if starts is None else state
-    run = _hoisted if hoist else _plain
+    # Some versions of jax do not say what a function with its own derivative returns.
+    run = cast(Callable[..., tuple[Any, Any]], _hoisted if hoist else _plain)
     final, outputs = run(advance, reverse, dict(kernels), fixed, state, along)
     outputs = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), outputs)
     if live is not None:
@@ -93,7 +94,7 @@ def turned(x: Array, lengths: Int[Array, " B"]) -> Array:
     return jnp.take_along_axis(x, place.reshape(place.shape + (1,) * (x.ndim - 2)), axis=1)
 
 
-def _plain(advance: Step, reverse: bool, kernels, fixed, state, along):
+def _plain(advance: Step, reverse: bool, kernels, fixed, state, along) -> tuple[Any, Any]:
     """The scan as it is written."""
 
     def times(name: str, rows: Array) -> Array:
@@ -103,7 +104,7 @@ def _plain(advance: Step, reverse: bool, kernels, fixed, state, along):
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _hoisted(advance: Step, reverse: bool, kernels, fixed, state, along):
+def _hoisted(advance: Step, reverse: bool, kernels, fixed, state, along) -> tuple[Any, Any]:
     """The same, with kernels' gradients made after the backward scan."""
     return _plain(advance, reverse, kernels, fixed, state, along)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +46,8 @@ def record(
       (the full tape; the state after every step, a pytree of [B, T, ...]).
     """
     along = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), inputs)
-    tape, states = _record(step, dict(kernels), constants, tape, state, along)
+    run = cast(Callable[..., tuple[Any, Any]], _record)  # some versions of jax do not say it
+    tape, states = run(step, dict(kernels), constants, tape, state, along)
     return tape, jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), states)
 
 
@@ -85,7 +86,7 @@ def write(tape: Any, entry: Any, position: Int[Array, ""]) -> Any:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _record(step: TapeStep, kernels, constants, tape, state, along):
+def _record(step: TapeStep, kernels, constants, tape, state, along) -> tuple[Any, Any]:
     """The scan as it is written; steps lead in `along` and in the states."""
 
     def times(name: str, rows: Array) -> Array:
@@ -102,7 +103,8 @@ def _record(step: TapeStep, kernels, constants, tape, state, along):
 
 
 def _record_forward(step: TapeStep, kernels, constants, tape, state, along):
-    tape, states = _record(step, kernels, constants, tape, state, along)
+    run = cast(Callable[..., tuple[Any, Any]], _record)
+    tape, states = run(step, kernels, constants, tape, state, along)
     return (tape, states), (kernels, constants, tape, state, states, along)
 
 

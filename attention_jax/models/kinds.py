@@ -43,3 +43,14 @@ def build(config: ModelConfig, *, rngs: nnx.Rngs) -> Any:
     `Transformer`.
     """
     return MODELS[type(config)](config, rngs=rngs)
+
+
+def as_transformer(config: ModelConfig) -> TransformerConfig:
+    """The config, for what is made for a Transformer and its heads alone.
+
+    Raises:
+      ValueError: it is of another kind.
+    """
+    if not isinstance(config, TransformerConfig):
+        raise ValueError(f"model.kind is {config.kind}; this is for the Transformer and its heads")
+    return config

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from attention_jax.models.kinds import ModelConfig, build
+from attention_jax.models.kinds import ModelConfig, as_transformer, build
 from attention_jax.models.transformer import TransformerConfig
 
 TOLERANCE = 0.005
@@ -73,7 +73,8 @@ def matched(model: TransformerConfig, like: TransformerConfig) -> TransformerCon
     return replace(model, feed_forward=width)
 
 
-def all_matched(models: Sequence[TransformerConfig]) -> list[TransformerConfig]:
+def all_matched(models: Sequence[ModelConfig]) -> list[TransformerConfig]:
     """The models with as many parameters as the largest of them; see `matched`."""
-    largest = max(models, key=parameters)
-    return [matched(model, largest) for model in models]
+    found = [as_transformer(model) for model in models]
+    largest = max(found, key=parameters)
+    return [matched(model, largest) for model in found]
