@@ -27,6 +27,7 @@ commands:
   evaluate   score a trained model on its held-out text
   show       write a page to look at a model's attention to a sentence
   compare    put finished runs side by side in one report
+  vectors    learn word vectors that a model's embeddings can start from
   replay     run a batch once more whose loss or gradient was not finite, and say what was not
   plan       compile a training step for devices that are not here: does it fit, how fast is it
   doctor     check this machine and its packages
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "evaluate": _evaluate,
         "show": _show,
         "compare": _compare,
+        "vectors": _vectors,
         "replay": _replay,
         "plan": _plan,
         "doctor": _doctor,
@@ -265,6 +267,12 @@ def _replay(words: list[str]) -> None:
     found = replayed(folder, programs, tokenizer, **settings)
     print(account(found), file=sys.stderr, flush=True)
     print(json.dumps(found, indent=2, allow_nan=False))
+
+
+def _vectors(words: list[str]) -> None:
+    from attention_jax.training.vectors_command import vectors
+
+    vectors(words)
 
 
 def _plan(words: list[str]) -> int:
