@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Int
 
 from attention_jax.analysis.ablation import config_of
 from attention_jax.analysis.ablation import loss as loss_of
+from attention_jax.analysis.speed import decoder
 from attention_jax.data import START, Batch
 from attention_jax.models.sizes import cache_bytes
 from attention_jax.training import checkpoint
@@ -52,7 +51,7 @@ def compare(
     scoring: dict[str, list[float]] = {name: [] for name in models}
     for turn in range(repeats + 1):
         for name, (graph, params) in models.items():
-            decoded = _seconds(lambda g=graph, p=params: _decoder(g, length)(p, source))
+            decoded = _seconds(lambda g=graph, p=params: decoder(g, length)(p, source))
             read = _seconds(lambda g=graph, p=params: [_reader(g)(p, batch) for batch in batches])
             if turn:  # the first compiles
                 decoding[name].append(decoded)
@@ -92,26 +91,6 @@ def sizes(graph: nnx.GraphDef, params: Any, *, length: int) -> dict[str, int]:
         "cache_bytes": cache_bytes(config, length, length),
         "file_bytes": sum(files),
     }
-
-
-@functools.lru_cache(maxsize=8)
-def _decoder(graph: nnx.GraphDef, length: int):
-    """The jitted greedy search without an end: (params, source) -> tokens."""
-
-    @jax.jit
-    def decode(params: Any, source: Int[Array, "B S"]) -> Int[Array, "T B"]:
-        model = nnx.merge(graph, params)
-
-        def advance(carry, _):
-            cache, tokens = carry
-            logits, cache = model.step(cache, tokens)
-            tokens = jnp.argmax(logits, -1).astype(jnp.int32)
-            return (cache, tokens), tokens
-
-        first = model.start(source, length), jnp.full(source.shape[0], START, jnp.int32)
-        return jax.lax.scan(advance, first, length=length)[1]
-
-    return decode
 
 
 _reader = functools.lru_cache(maxsize=8)(make_eval_step)

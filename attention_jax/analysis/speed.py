@@ -1,5 +1,6 @@
 """How long models take side by side: a step of training, and writing a translation."""
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -79,9 +80,16 @@ def writing(programs: Programs, vocabulary: int, rows: int, length: int) -> Call
     """
     source, params = _sentences(vocabulary, rows, length), programs.start(0).params
 
+    return partial(decoder(programs.graph, length), params, source)
+
+
+@functools.lru_cache(maxsize=8)
+def decoder(graph: nnx.GraphDef, length: int) -> Callable[[Any, Any], Array]:
+    """The jitted greedy search without an end: (params, source [B, S]) -> tokens [T, B]."""
+
     @jax.jit
-    def write(params: Any, source: Int[Array, "B S"]) -> Int[Array, "T B"]:
-        model: Any = nnx.merge(programs.graph, params)
+    def decode(params: Any, source: Int[Array, "B S"]) -> Int[Array, "T B"]:
+        model: Any = nnx.merge(graph, params)
 
         def advance(carry, _):
             cache, tokens = carry
@@ -92,7 +100,7 @@ def writing(programs: Programs, vocabulary: int, rows: int, length: int) -> Call
         first = model.start(source, length), jnp.full(source.shape[0], START, jnp.int32)
         return jax.lax.scan(advance, first, length=length)[1]
 
-    return partial(write, params, source)
+    return decode
 
 
 def compared(
