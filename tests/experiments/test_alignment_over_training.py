@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_smoke(environment, tmp_path):
     command = [sys.executable, "-m", "experiments.alignment_over_training", "--smoke"]
     done = subprocess.run(

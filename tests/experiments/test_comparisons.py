@@ -46,7 +46,15 @@ def test_all_comparisons_are_tested():
     assert wanted <= set(GRIDS)
 
 
-ALIKE = ("head_sizes", "key_value_heads", "matched_parameters", "one_long_head", "reverse")
+ALIKE = (
+    "alignment",
+    "head_sizes",
+    "key_value_heads",
+    "matched_parameters",
+    "one_long_head",
+    "reverse",
+    "sentence_length",
+)
 """grids that take the path of head_counts with other sizes, the task of notebook 3, or other
 kinds of models"""
 

@@ -21,6 +21,7 @@ def smoke(name, environment, out):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_scores(environment, tmp_path):
     printed, records = smoke("score_functions", environment, tmp_path)
     assert [(one["score"], one["width"]) for one in records] == [("additive", 8), ("dot", 8)]

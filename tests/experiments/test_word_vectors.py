@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_smoke(environment, tmp_path):
     command = [sys.executable, "-m", "experiments.word_vectors", "--smoke"]
     done = subprocess.run(

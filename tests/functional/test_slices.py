@@ -58,7 +58,10 @@ def test_the_grouping_is_blocks_along_the_diagonal():
 
 
 @pytest.mark.parametrize("backend", ["reference", "chunked"])
-@pytest.mark.parametrize(("dtype", "near"), [(np.float32, 1e-5), (np.float64, 1e-12)])
+@pytest.mark.parametrize(
+    ("dtype", "near"),
+    [pytest.param(np.float32, 1e-5, marks=pytest.mark.slow), (np.float64, 1e-12)],
+)
 def test_one_program_serves_all_head_counts(backend, dtype, near):
     """Values and gradients are the paper's, and those of heads cut out whole."""
     close = partial(np.testing.assert_allclose, rtol=near, atol=near)
