@@ -56,7 +56,7 @@ def vectors(words: Sequence[str]) -> None:
         print(f"epoch {epoch} of {config.epochs}: {loss:.4f} nats a pair", file=sys.stderr)
 
     names = tokenizer.names()
-    lines = [*examples.sources, *examples.targets]
+    lines = [ids.tolist() for ids in (*examples.sources, *examples.targets)]
     found = train_word_vectors(lines, names, config, seed=seed, report=report)
     save_word_vectors(out, found, config)
     reads = dict(zip(names, tokenizer.tokens(range(tokenizer.size)), strict=True))
