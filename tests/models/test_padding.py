@@ -46,7 +46,7 @@ def cases(found, quick):
     def marks(name, dtype):
         if (name, dtype) in quick:
             return ()
-        each = name.startswith("transformer") or (name in QUICK and dtype != "float16")
+        each = name.startswith("transformer") or (name in QUICK and dtype == "float32")
         return (pytest.mark.slow,) if each else (pytest.mark.slow, pytest.mark.exhaustive)
 
     return [pytest.param(case, id=", ".join(case), marks=marks(*case)) for case in found]

@@ -4,6 +4,7 @@ from experiments.benchmarks.survival import flips
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_no_flipped_bit_changes_a_value_in_silence(tmp_path):
     found = flips.check(tmp_path, count=60, seed=0)
     assert found["broken"] == []

@@ -4,6 +4,7 @@ from experiments.benchmarks.survival import signals
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_asked_to_stop_runs_save_leave_soon_and_end_with_the_same_bits(tmp_path):
     found = signals.check(tmp_path, count=2, seed=0)
     assert found["broken"] == []
