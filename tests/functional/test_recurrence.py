@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from attention_jax.functional.recur import recur
+from attention_jax.functional.recur import recur, turned
 from attention_jax.functional.recurrence import elman, gru, gru_before, lstm
 from tests.functional import recurrence_oracle as oracle
 
@@ -222,3 +222,12 @@ def test_arrays_that_do_not_agree_are_named(change, words):
     with pytest.raises(ValueError) as error:
         recur(partial(take, "gru"), kernels, **arguments)
     assert all(word in str(error.value) for word in words)
+
+
+def test_turned_leaves_what_stands_past_a_rows_length():
+    rows = np.array([[1, 2, 3, 9], [4, 9, 8, 7]])
+    found = turned(jnp.asarray(rows), jnp.array([3, 1]))
+    np.testing.assert_array_equal(found, [[3, 2, 1, 9], [4, 9, 8, 7]])
+    pairs = np.stack([rows, -rows], axis=-1)
+    np.testing.assert_array_equal(turned(jnp.asarray(pairs), jnp.array([3, 1]))[..., 1], -found)
+    np.testing.assert_array_equal(turned(found, jnp.array([3, 1])), rows)
