@@ -10,6 +10,9 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 T = TypeVar("T")
 
+NOTHING = "nothing"
+"""stands for the value of a field that a config does not have"""
+
 
 def to_json(config: Any) -> dict[str, Any]:
     """A dataclass as nested dicts of what JSON can say: paths become strings, tuples lists."""
@@ -49,7 +52,7 @@ def from_json(kind: type[T], data: Any, place: str = "") -> T:
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """(field, value in one, value in other) for all that differ, in the order of `one`."""
     for name in [*one, *(name for name in other if name not in one)]:
-        here, there = one.get(name, "nothing"), other.get(name, "nothing")
+        here, there = one.get(name, NOTHING), other.get(name, NOTHING)
         if isinstance(here, Mapping) and isinstance(there, Mapping):
             for inner, *values in differences(here, there):
                 yield _join(name, inner), values[0], values[1]

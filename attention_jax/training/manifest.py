@@ -163,7 +163,8 @@ def check_origin(folder: Path, mine: Origin, theirs: Origin) -> None:
         found += [
             f"{name} is {there!r} there and {here!r} here"
             for name, here, there in configs.differences(mine["config"], theirs["config"])
-            if name not in ("name", *INCIDENTAL)
+            # A field that was not there yet has its default now, or the folder would be another's.
+            if name not in ("name", *INCIDENTAL) and there != configs.NOTHING
         ]
     here, there = mine.get("digests", {}), theirs.get("digests", {})
     found += [

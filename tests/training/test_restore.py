@@ -160,6 +160,16 @@ def test_another_runs_checkpoints_are_refused_field_by_field(folder):
     assert checkpoint.finished(folder / "checkpoints") == [2, 4, 6, 8]
 
 
+def test_a_field_that_was_not_there_yet_is_let_pass(folder):
+    model = {"width": 8, "kind": "new"}
+    newer = origin_of({"seed": 1, "model": model, "join": 1}, {}, tokenizer="t", data="d")
+    assert found(folder, origin=newer).newest() == 8
+    other = origin_of({"seed": 2, "model": model, "join": 1}, {}, tokenizer="t", data="d")
+    with pytest.raises(ValueError, match="seed is 1 there and 2 here") as caught:
+        found(folder, origin=other).newest()
+    assert "kind" not in str(caught.value) and "join" not in str(caught.value)
+
+
 def test_another_model_is_refused_field_by_field_and_nothing_is_cast(folder):
     wider = STRUCTS._replace(
         params={"kernel": jax.ShapeDtypeStruct((50, 80), np.float32), "scale": STRUCTS.step}
