@@ -67,7 +67,7 @@ def longest_chain(function: Callable[..., Any], *args: Any) -> int:
       *args: trees of arrays.
 
     Raises:
-      NotImplementedError: the program has a primitive that this does not know.
+      ValueError: the program has a primitive that this does not know.
     """
     leaves, treedef = jax.tree.flatten(args)
     far = [np.zeros(np.shape(leaf), np.float32) for leaf in leaves]
@@ -87,7 +87,7 @@ def shortest_path(function: Callable[..., Any], args: Sequence[Any], marked: Seq
       The tree of the output, of float32 arrays; infinite where no path leads.
 
     Raises:
-      NotImplementedError: the program has a primitive that this does not know.
+      ValueError: the program has a primitive that this does not know.
     """
     leaves, treedef = jax.tree.flatten(tuple(args))
     far = [np.where(one, 0, np.inf).astype(np.float32) for one in jax.tree.leaves(tuple(marked))]
@@ -216,7 +216,7 @@ class _Run:
             return np.choose(which, reals)
         if name in EACH or name == "select_n" or not reals:
             return np.broadcast_to(functools.reduce(self.join, reals, self.nothing), shape)
-        raise NotImplementedError(f"the program has {name}, and what it does to paths is not known")
+        raise ValueError(f"the program has {name}, and what it does to paths is not known")
 
     def _product(self, dimensions, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """What reaches each number of a product, from either side."""
