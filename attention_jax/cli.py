@@ -6,7 +6,6 @@ with exit code 2; ATTENTION_JAX_TRACEBACK=1 shows the whole traceback instead.
 
 import contextlib
 import difflib
-import itertools
 import json
 import shlex
 import sys
@@ -15,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
-from attention_jax.options import answered, complain, parse
+from attention_jax.options import answered, complain, parse, value_of
 
 PROGRAM = "attention-jax"
 
@@ -27,6 +26,7 @@ commands:
   evaluate   score a trained model on its held-out text
   show       write a page to look at a model's attention to a sentence
   compare    put finished runs side by side in one report
+  learn      train one of the family's other systems: language, vision, speech and so on
   vectors    learn word vectors that a model's embeddings can start from
   replay     run a batch once more whose loss or gradient was not finite, and say what was not
   plan       compile a training step for devices that are not here: does it fit, how fast is it
@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "evaluate": _evaluate,
         "show": _show,
         "compare": _compare,
+        "learn": _learn,
         "vectors": _vectors,
         "replay": _replay,
         "plan": _plan,
@@ -116,17 +117,17 @@ def _train(words: list[str]) -> None:
     from attention_jax.training import peers
 
     default = Experiment()
-    folder = _value(words, "--run")
+    folder = value_of(words, "--run")
     if folder is not None and (Path(folder) / "config.json").exists():
         default = read_config(folder)  # so that `train --run FOLDER` alone goes on with it
     elif folder is not None:
         default = replace(default, name=Path(folder).absolute().name)
-    kind = _value(words, "--model.kind") or default.model.kind
+    kind = value_of(words, "--model.kind") or default.model.kind
     if kind not in KINDS:
         raise ValueError(f"--model.kind is {kind!r}; one of {', '.join(KINDS)} would fit")
     if kind != default.model.kind:
         default = replace(default, model=KINDS[kind]())
-    preset = _value(words, "--model.preset")
+    preset = value_of(words, "--model.preset")
     if kind == "transformer" and preset is not None and preset in PRESETS:
         default = replace(default, model=PRESETS[preset])
 
@@ -269,6 +270,12 @@ def _replay(words: list[str]) -> None:
     print(json.dumps(found, indent=2, allow_nan=False))
 
 
+def _learn(words: list[str]) -> None:
+    from attention_jax.tasks.learn_command import learn
+
+    learn(words)
+
+
 def _vectors(words: list[str]) -> None:
     from attention_jax.training.vectors_command import vectors
 
@@ -294,16 +301,6 @@ def _doctor(words: list[str]) -> int | None:
     from attention_jax.doctor import doctor
 
     return doctor()
-
-
-def _value(words: list[str], option: str) -> str | None:
-    """The value of an option that other options' defaults hang on, before anything is parsed."""
-    for word, following in itertools.zip_longest(words, words[1:]):
-        if word == option:
-            return following
-        if word.startswith(option + "="):
-            return word.removeprefix(option + "=")
-    return None
 
 
 def _lines(raw: bytes) -> list[str]:

@@ -31,6 +31,7 @@ from attention_jax.training.folder import check_room, claimed
 from attention_jax.training.log import replace_file
 from attention_jax.training.loop import Fitted, TrainingConfig, fit
 from attention_jax.training.manifest import Origin, origin_of
+from attention_jax.training.objective import objective_of
 from attention_jax.training.prepared import Prepared, prepare
 from attention_jax.training.programs import Programs, compilations
 from attention_jax.training.scores import Scored, ScoringConfig, score, write_translations
@@ -240,6 +241,7 @@ def _programs(how, model: ModelConfig, optimizer, steps, smoothing, rng, compute
         return build(model, rngs=rngs)
 
     settings = {"smoothing": smoothing, "rng": rng, "compute": compute}
+    settings["objective"] = objective_of(model)
     return programs_on(how, make_model, optimizer, steps=steps, **settings)
 
 

@@ -7,6 +7,7 @@ import contextlib
 import difflib
 import errno
 import io
+import itertools
 import os
 import re
 import sys
@@ -104,3 +105,13 @@ def _one_line(error: BaseException) -> str:
         full = error.errno == errno.ENOSPC and "disk" not in error.strerror
         return f"{place}{'the disk is full' if full else error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def value_of(words: Sequence[str], option: str) -> str | None:
+    """The value of an option that other options' defaults hang on, before anything is parsed."""
+    for word, following in itertools.zip_longest(words, words[1:]):
+        if word == option:
+            return following
+        if word.startswith(option + "="):
+            return word.removeprefix(option + "=")
+    return None

@@ -26,7 +26,7 @@ from jaxtyping import Array, Float, Int
 from attention_jax.data.batches import Batch
 from attention_jax.models.places import Head, Place
 from attention_jax.models.transformer import TransformerConfig
-from attention_jax.training.loss import smoothed_cross_entropy
+from attention_jax.training.objective import Objective, translation
 
 Meaning = Literal["zero", "mean", "uniform", "resample"]
 
@@ -77,6 +77,7 @@ def losses(
     means: Mapping[Place, Float[Array | np.ndarray, "H K"]] | None = None,
     seed: int = 0,
     together: int = 1,
+    objective: Objective = translation,
 ) -> list[float]:
     """The loss in nats a token, once for each set of heads that are gone.
 
@@ -92,11 +93,14 @@ def losses(
       means: for "mean", what `mean_outputs` gave; None takes the means over `batches`.
       seed: for "resample", of which sentence stands in for which.
       together: how many sets are evaluated side by side; more than 1 pays on an accelerator.
+      objective: what a batch costs; of another than translations heads can only be zeroed.
 
     Raises:
       ValueError: there is no such head or meaning, or `batches` hold no token.
     """
     check_meaning(meaning)
+    if objective is not translation and meaning != "zero":
+        raise ValueError(f"meaning is {meaning!r}; for what is no translation, 'zero' would fit")
     if together < 1:
         raise ValueError(f"together is {together}; it must be at least 1")
     params, config = jax.device_put(params), config_of(graph, params)
@@ -109,7 +113,7 @@ def losses(
     tokens = math.fsum(float(np.sum(batch.weights, dtype=np.float64)) for batch in batches)
     if not tokens:
         raise ValueError("batches hold no token that counts; one at least would fit")
-    evaluate, found = _program(graph, meaning), []
+    evaluate, found = _program(graph, meaning, objective), []
     for at in range(0, len(removals), together):
         chosen = [*removals[at : at + together]]
         filled = chosen + chosen[:1] * (together - len(chosen))  # the program's one shape
@@ -236,7 +240,7 @@ def _lengths(batch: Batch, place: Place) -> Int[Array, " B"]:
 
 
 @functools.lru_cache(maxsize=16)
-def _program(graph: nnx.GraphDef, meaning: Meaning):
+def _program(graph: nnx.GraphDef, meaning: Meaning, objective: Objective):
     """The jitted (params, batch, fill, gates [N, H]) -> nll sums [N], for N sets of gates."""
 
     @jax.jit
@@ -256,8 +260,7 @@ def _program(graph: nnx.GraphDef, meaning: Meaning):
                 model, hook = nnx.merge(graph, scaled(params, gates, "query")), None
             else:
                 model, hook = nnx.merge(graph, params), functools.partial(changed, gates)
-            logits = model(batch.source, batch.target_in, heads=hook)
-            return smoothed_cross_entropy(logits, batch.target_out, batch.weights).nll
+            return objective(model, batch, heads=hook).nll
 
         return jax.vmap(nll)(gates)
 

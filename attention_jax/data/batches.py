@@ -6,24 +6,31 @@ function of (seed, i): to resume a run exactly, its position is all that must be
 
 import sys
 import threading
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from attention_jax.data.buckets import choose, rounded, rows_within
 from attention_jax.data.examples import Examples, encode_pairs
 from attention_jax.data.flat import Flat
+from attention_jax.data.plan import Plan
 from attention_jax.data.tokens import PAD, START
 
 __all__ = [
     "Batch",
     "BatchPlan",
     "Examples",
+    "blank",
     "encode_pairs",
     "eval_batches",
     "part_of",
+    "rows_of",
     "train_iterator",
 ]
+
+
+Rows = TypeVar("Rows", bound=tuple)
+"""a named tuple of arrays that lead with the rows of a batch"""
 
 
 class Batch(NamedTuple):
@@ -79,6 +86,7 @@ class BatchPlan:
                 raise ValueError(f"{name} must be at least {least}, not {value}.")
         self._source, self._target = _flat(examples, vocabulary)
         self._seed = seed
+        self._max_target = examples.max_target
         longest = np.maximum(self._source.sizes, self._target.sizes)
         lengths, counts = choose(longest, tokens, shapes, examples.max_length)
         self.shapes = tuple((rows_within(int(n), tokens), int(n)) for n in lengths)
@@ -119,19 +127,29 @@ class BatchPlan:
         epoch, place = divmod(int(index), len(self))
         order, batches = self._order(epoch)
         length, start, end = self._cuts[batches[place]]
-        here = _rows_of(self._rows[length], part, of, multiple)
+        here = rows_of(self._rows[length], part, of, multiple)
         places = order[start:end][here]
-        return _batch(self._source, self._target, places, here.stop - here.start, length)
+        shape = here.stop - here.start, length, self._max_target
+        return _batch(self._source, self._target, places, *shape)
 
     def __iter__(self):
         """The batches of the first epoch."""
         return (self[i] for i in range(len(self)))
 
     @property
+    def blanks(self) -> tuple[Batch, ...]:
+        """A batch of zeros for each of the shapes."""
+        return tuple(blank(*shape, self._max_target) for shape in self.shapes)
+
+    @property
     def padding(self) -> float:
         """The share of all positions of an epoch, on both sides, that hold no token."""
         used = len(self._source.tokens) + len(self._target.tokens)
-        return 1 - used / sum(2 * length * self._rows[length] for length, _, _ in self._cuts)
+        room = (
+            (length + _target(length, self._max_target)) * self._rows[length]
+            for length, _, _ in self._cuts
+        )
+        return 1 - used / sum(room)
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{rows} x {length}" for rows, length in self.shapes)
@@ -155,19 +173,26 @@ class BatchPlan:
             return self._epochs[epoch]
 
 
-def part_of(batch: Batch, part: int, of: int, *, multiple: int = 1) -> Batch:
+def blank(rows: int, length: int, max_target: int | None = None) -> Batch:
+    """A batch of zeros, [rows, length], that takes no memory; targets are cut at `max_target`."""
+    ids, weights, target = np.int32(0), np.float32(0), (rows, _target(length, max_target))
+    source = np.broadcast_to(ids, (rows, length))
+    return Batch(source, *(np.broadcast_to(zero, target) for zero in (ids, ids, weights)))
+
+
+def part_of(batch: Rows, part: int, of: int, *, multiple: int = 1) -> Rows:
     """One of the equal parts of a batch on the host; see `BatchPlan.share`."""
-    here = _rows_of(len(batch.source), part, of, multiple)
+    here = rows_of(len(batch[0]), part, of, multiple)
 
     def cut(x: np.ndarray) -> np.ndarray:
         found = x[here]
-        return np.pad(found, [(0, here.stop - here.start - len(found)), (0, 0)])
+        return np.pad(found, [(0, here.stop - here.start - len(found)), *[(0, 0)] * (x.ndim - 1)])
 
-    return Batch(*map(cut, batch))
+    return type(batch)(*map(cut, batch))
 
 
 def train_iterator(
-    plan: BatchPlan,
+    plan: Plan,
     *,
     share: tuple[int, int] = (0, 1),
     multiple: int = 1,
@@ -217,25 +242,26 @@ def eval_batches(
     rows = rows_within(length, tokens)
     places = np.arange(len(examples))
     cuts = range(0, len(examples), rows)
-    return [_batch(source, target, places[at : at + rows], rows, length) for at in cuts]
+    shape = rows, length, examples.max_target
+    return [_batch(source, target, places[at : at + rows], *shape) for at in cuts]
 
 
 class _Endless:
     """The plan as a source without end; Grain wraps positions around at a source's own length."""
 
-    def __init__(self, plan: BatchPlan, share: tuple[int, int], multiple: int):
+    def __init__(self, plan: Plan, share: tuple[int, int], multiple: int):
         self._plan, self._share, self._multiple = plan, share, multiple
 
     def __len__(self) -> int:
         return sys.maxsize
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> Any:
         if self._share == (0, 1) and self._multiple == 1:
             return self._plan[index]
         return self._plan.share(index, *self._share, multiple=self._multiple)
 
 
-def _rows_of(rows: int, part: int, of: int, multiple: int) -> slice:
+def rows_of(rows: int, part: int, of: int, multiple: int) -> slice:
     """The rows of one part, of a batch filled up to a multiple."""
     rows += -rows % multiple
     if not 0 <= part < of or rows % of:
@@ -255,9 +281,21 @@ def _flat(examples: Examples, vocabulary: int | None) -> tuple[Flat, Flat]:
     )
 
 
-def _batch(source: Flat, target: Flat, places: np.ndarray, rows: int, length: int) -> Batch:
+def _target(length: int, max_target: int | None) -> int:
+    """The padded length of targets beside sources of this length."""
+    return length if max_target is None else min(length, max_target)
+
+
+def _batch(
+    source: Flat,
+    target: Flat,
+    places: np.ndarray,
+    rows: int,
+    length: int,
+    max_target: int | None,
+) -> Batch:
     source_ids, _ = source.gather(places, rows, length)
-    target_out, real = target.gather(places, rows, length)
+    target_out, real = target.gather(places, rows, _target(length, max_target))
     target_in = np.full_like(target_out, PAD)
     np.copyto(target_in[:, 1:], target_out[:, :-1], where=real[:, 1:])
     target_in[: len(places), 0] = START

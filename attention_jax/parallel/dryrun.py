@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from attention_jax.data.batches import Batch
+from attention_jax.data.batches import Batch, blank
 from attention_jax.functional import attend
 from attention_jax.parallel.arithmetic import matrix_flops
 from attention_jax.parallel.collectives import Collective, collectives, summed
@@ -59,9 +59,9 @@ class DryRun(MeshPrograms):
             compute=training.compute,
         )
 
-    def batch_structs(self, rows: int, length: int) -> Batch:
-        """See `MeshPrograms.batch_structs`."""
-        found = super().batch_structs(rows, length)
+    def put_structs(self, batch: Batch) -> Batch:
+        """See `MeshPrograms.put_structs`."""
+        found = super().put_structs(batch)
         if self.sources:
             return found
         return found._replace(source=jax.ShapeDtypeStruct((found.target_in.shape[0], 0), np.int32))
@@ -78,7 +78,7 @@ class DryRun(MeshPrograms):
                 f"{self.layout.sequence} of positions, and {rows} rows of {length} do not divide; "
                 "multiples of them would fit"
             )
-        batch = self.batch_structs(rows, length)
+        batch = self.put_structs(blank(rows, length))
         traced = self._train.trace(self.structs, batch)
         began = time.perf_counter()
         try:

@@ -10,8 +10,7 @@ from flax import nnx
 from attention_jax.parallel.layout import Layout
 from attention_jax.parallel.mesh import MeshPrograms
 from attention_jax.parallel.replicated import ReplicatedPrograms
-from attention_jax.training.optimizer import OptimizerConfig
-from attention_jax.training.programs import Programs
+from attention_jax.training.programs import Optimizer, Programs
 
 SINGLE, REPLICATE = "single", "replicate"
 
@@ -73,7 +72,7 @@ def check_heads(layout: Layout, counts: Iterable[int]) -> None:
 def programs_on(
     how: str | Layout,
     make_model: Callable[[nnx.Rngs], nnx.Module],
-    optimizer: OptimizerConfig,
+    optimizer: Optimizer,
     **settings: Any,
 ) -> Programs:
     """What training compiles, on this engine; see `Programs` for the settings."""

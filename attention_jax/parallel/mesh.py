@@ -17,13 +17,12 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-from attention_jax.data.batches import Batch
+from attention_jax.data.batches import Batch, blank
 from attention_jax.parallel import apart, sequence
 from attention_jax.parallel.layout import Layout, fitting, spec
 from attention_jax.parallel.padding import padded
 from attention_jax.training.checkpoint import flatten
-from attention_jax.training.optimizer import OptimizerConfig
-from attention_jax.training.programs import Programs
+from attention_jax.training.programs import Optimizer, Programs
 from attention_jax.training.step import State
 
 
@@ -60,7 +59,7 @@ class MeshPrograms(Programs):
     def __init__(
         self,
         make_model: Callable[[nnx.Rngs], nnx.Module],
-        optimizer: OptimizerConfig,
+        optimizer: Optimizer,
         *,
         layout: Layout,
         devices: Sequence[Any] | None = None,
@@ -95,27 +94,41 @@ class MeshPrograms(Programs):
         # Copied by the devices: a step uses its state up, and numpy's memory is not theirs to use.
         return self._copy(there)
 
-    def put(self, batch: Batch) -> Batch:
+    def put(self, batch: Any) -> Any:
         """See `Programs.put`; filled up with empty rows and positions until it can be cut."""
+        self._check(batch)
         if jax.process_count() == 1:
             filled = padded(batch, self.layout.batches, self.layout.sequence)
             return jax.device_put(filled, self._batch)
         filled = padded(batch, 1, self.layout.sequence)
-        rows, length = filled.source.shape
-        shape = rows * self.share[1], length  # all positions: devices take theirs
-        return Batch(
-            *(jax.make_array_from_process_local_data(self._batch, x, shape) for x in filled)
-        )
 
-    def batch_structs(self, rows: int, length: int) -> Batch:
-        """See `Programs.batch_structs`."""
-        up = self.layout.batches, self.layout.sequence
-        rows, length = (math.ceil(n / by) * by for n, by in zip((rows, length), up, strict=True))
-        return super().batch_structs(rows, length)
+        def whole(x: np.ndarray) -> Array:
+            shape = len(x) * self.share[1], *x.shape[1:]  # all positions: devices take theirs
+            return jax.make_array_from_process_local_data(self._batch, x, shape)
+
+        return jax.tree.map(whole, filled)
+
+    def put_structs(self, batch: Any) -> Any:
+        """See `Programs.put_structs`."""
+        self._check(batch)
+
+        def filled(leaf: Any) -> jax.ShapeDtypeStruct:
+            by = (self.layout.batches, self.layout.sequence, *[1] * len(leaf.shape))
+            up = (math.ceil(n / one) * one for n, one in zip(leaf.shape, by, strict=False))
+            return jax.ShapeDtypeStruct(tuple(up), leaf.dtype)
+
+        return jax.tree.map(filled, batch)
 
     def lower(self, rows: int, length: int) -> Any:
         """The training step for batches of [rows, length], lowered and not compiled."""
-        return self._train.lower(self.structs, self.batch_structs(rows, length))
+        return self._train.lower(self.structs, self.put_structs(blank(rows, length)))
+
+    def _check(self, batch: Any) -> None:
+        if self.layout.sequence > 1 and not isinstance(batch, Batch):
+            raise ValueError(
+                f"mesh {self.layout} cuts sequences, which this batch, a {type(batch).__name__}, "
+                "is none of; sequence=1 would fit"
+            )
 
     def _transformed(self, train: Callable[..., Any], evaluate: Callable[..., Any]) -> Any:
         letters = letters_of(self.model)
@@ -136,7 +149,7 @@ class MeshPrograms(Programs):
         )
         self.shardings = State(params, moments, whole, whole, whole)
         self.notes: list[str] = list(self._left_whole(letters))
-        self._batch = NamedSharding(self.mesh, spec("B T"))
+        self._batch = NamedSharding(self.mesh, spec("B T" if self.layout.sequence > 1 else "B"))
         self._sharded_start = jax.jit(self._start, out_shardings=self.shardings)
         self._copy = jax.jit(
             functools.partial(jax.tree.map, jax.numpy.copy), out_shardings=self.shardings

@@ -10,10 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from attention_jax.data.batches import Batch
 from attention_jax.parallel.padding import padded
-from attention_jax.training.optimizer import OptimizerConfig
-from attention_jax.training.programs import Programs
+from attention_jax.training.programs import Optimizer, Programs
 from attention_jax.training.step import State
 
 AXIS = "devices"
@@ -35,7 +33,7 @@ class ReplicatedPrograms(Programs):
     def __init__(
         self,
         make_model: Callable[[nnx.Rngs], nnx.Module],
-        optimizer: OptimizerConfig,
+        optimizer: Optimizer,
         *,
         devices: Sequence[Any] | None = None,
         **settings: Any,
@@ -60,15 +58,21 @@ class ReplicatedPrograms(Programs):
         """See `Programs.whole`: the first device's copy."""
         return jax.tree.map(lambda leaf: np.array(leaf.addressable_shards[0].data)[0], tree)
 
-    def put(self, batch: Batch) -> Batch:
+    def put(self, batch: Any) -> Any:
         """See `Programs.put`; stacked, filled up with empty rows until every device has as many."""
-        filled = padded(batch, self.devices)
-        return Batch(*(leaf.reshape(self.devices, -1, leaf.shape[-1]) for leaf in filled))
+        filled, many = padded(batch, self.devices), self.devices
+        return jax.tree.map(
+            lambda leaf: leaf.reshape(many, len(leaf) // many, *leaf.shape[1:]), filled
+        )
 
-    def batch_structs(self, rows: int, length: int) -> Batch:
-        """See `Programs.batch_structs`."""
-        found = super().batch_structs(math.ceil(rows / self.devices), length)
-        return jax.tree.map(self._stacked, found)
+    def put_structs(self, batch: Any) -> Any:
+        """See `Programs.put_structs`."""
+
+        def cut(leaf: Any) -> jax.ShapeDtypeStruct:
+            rows = math.ceil(leaf.shape[0] / self.devices)
+            return jax.ShapeDtypeStruct((self.devices, rows, *leaf.shape[1:]), leaf.dtype)
+
+        return jax.tree.map(cut, batch)
 
     def state_structs(self) -> State:
         """See `Programs.state_structs`."""
@@ -77,7 +81,7 @@ class ReplicatedPrograms(Programs):
     def _transformed(self, train: Callable[..., Any], evaluate: Callable[..., Any]) -> Any:
         evaluation = evaluate()
 
-        def sums(params: Any, batch: Batch) -> Any:
+        def sums(params: Any, batch: Any) -> Any:
             return jax.lax.psum(evaluation(params, batch), AXIS)
 
         mapped = functools.partial(jax.pmap, axis_name=AXIS, devices=self._devices)

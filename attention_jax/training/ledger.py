@@ -62,6 +62,10 @@ class Ledger:
     """goes into the next line of metrics"""
     saved: int | None = None
     """the step of the last checkpoint"""
+    unit: str = "tokens"
+    """what losses are means over"""
+    likelihood: bool = True
+    """losses are -log p, so that a perplexity tells something"""
 
     @property
     def line_due(self) -> bool:
@@ -128,28 +132,27 @@ class Ledger:
             return
         tokens = max(window["tokens"], 1.0)
         loss, speed = window["loss"] / tokens, window["tokens"] / window["seconds"]
-        extra = {}
+        extra = self._perplexity(window["nll"], tokens)
         if self.compile_seconds:
             extra["compile_seconds"], self.compile_seconds = self.compile_seconds, 0.0
         self.log.write(
             done,
             "train",
             loss=loss,
-            perplexity=perplexity(window["nll"], tokens),
             gradient_norm=window["norm"] / window["steps"],
             learning_rate=learning_rate(config.optimizer, config.steps, done - 1),
-            tokens_per_second=speed,
+            **{f"{self.unit}_per_second": speed},
             **extra,
         )
         left = (config.steps - done) * self.progress.seconds / done
-        self.log.progress(done, loss, speed, left)
+        self.log.progress(done, loss, f"{speed:,.0f} {self.unit}/s", left)
         window.clear()
 
     def judge(self, loss: float) -> bool:
         """Whether this validation loss is the best so far; the run may be finished by it."""
         progress, patience = self.progress, self.config.patience
         progress.validated = progress.step
-        self.log.write(progress.step, "validation", loss=loss, perplexity=perplexity(loss, 1))
+        self.log.write(progress.step, "validation", loss=loss, **self._perplexity(loss, 1))
         best = math.inf if progress.best_loss is None else progress.best_loss
         better = math.isfinite(loss) and loss < best
         if better:
@@ -173,6 +176,9 @@ class Ledger:
         self.log.sync()
         record = dict(self.progress.__dict__)
         self.saver.save(self.progress.step, state, record, best=self.progress.best_step)
+
+    def _perplexity(self, nll: float, count: float) -> dict[str, float]:
+        return {"perplexity": perplexity(nll, count)} if self.likelihood else {}
 
     def _due(self, every: int) -> bool:
         return self.progress.step % every == 0 or self.progress.step == self.config.steps

@@ -61,19 +61,19 @@ class Log:
         if split != "train":
             self.say(f"step {step:,}: {split} " + ", ".join(_shown(values)))
 
-    def progress(self, step: int, loss: float, tokens_per_second: float, left: float) -> None:
+    def progress(self, step: int, loss: float, speed: str, left: float) -> None:
         """Shows where the run stands; `left` is in seconds."""
         if self._live is not None:
             self._live.update(
                 self._live.task_ids[0],
                 completed=step,
-                said=f"loss {loss:.4f} {tokens_per_second:,.0f} tokens/s {_duration(left)} left",
+                said=f"loss {loss:.4f} {speed} {_duration(left)} left",
             )
         elif not self._quiet and (time.monotonic() - self._shown > PATIENCE or step == self._steps):
             self._shown = time.monotonic()
             print(
-                f"step {step:,} of {self._steps:,}: loss {loss:.4f}, "
-                f"{tokens_per_second:,.0f} tokens/s, {_duration(left)} left",
+                f"step {step:,} of {self._steps:,}: loss {loss:.4f}, {speed}, "
+                f"{_duration(left)} left",
                 file=self._stream,
                 flush=True,
             )

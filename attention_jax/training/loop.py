@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from attention_jax.data.batches import Batch, BatchPlan, part_of, train_iterator
+from attention_jax.data.batches import part_of, train_iterator
+from attention_jax.data.plan import Plan
 from attention_jax.training import checkpoint, peers
 from attention_jax.training.checkpoint import Checkpoints
 from attention_jax.training.environment import peak_memory
@@ -63,8 +64,8 @@ class Fitted(NamedTuple):
 def fit(
     programs: Programs,
     config: TrainingConfig,
-    plan: BatchPlan,
-    validation: Sequence[Batch],
+    plan: Plan,
+    validation: Sequence[Any],
     folder: Path,
     *,
     seed: int,
@@ -108,9 +109,10 @@ def fit(
         metrics = folder / "metrics.jsonl" if peers.writes() else None
         done = progress.step
         with Log(metrics, step=done, steps=config.steps, quiet=quiet) as log:
-            ledger = Ledger(config, saver, log, progress, saved=done or None)
+            kind = {"unit": programs.unit, "likelihood": programs.likelihood}
+            ledger = Ledger(config, saver, log, progress, saved=done or None, **kind)
             if not progress.finished:  # all programs before the first step: no step waits for one
-                programs.compile(plan.shapes, validation[0].source.shape)
+                programs.compile(plan.blanks, validation[0])
                 peers.barrier("compiled")  # between devices none waits long
             ledger.compile_seconds = programs.seconds - spent
             with signals.finishing():
@@ -139,13 +141,13 @@ class _Run:
     """One sitting of a run: the loop."""
 
     programs: Programs
-    plan: BatchPlan
-    validation: Sequence[Batch]
+    plan: Plan
+    validation: Sequence[Any]
     ledger: Ledger
     state: State
     folder: Path
     signals: Signals
-    pending: list[tuple[Batch, Metrics]] = field(default_factory=list)
+    pending: list[tuple[Any, Metrics]] = field(default_factory=list)
     asked: deque[jax.Array] = field(default_factory=deque)
     began: float = 0.0
 
@@ -198,7 +200,7 @@ class _Run:
         if self._asked():
             raise Asked
 
-    def _step(self, batch: Batch) -> None:
+    def _step(self, batch: Any) -> None:
         self.state, metrics = self.programs.step(self.state, batch)
         self.pending.append((batch, metrics))
         jax.block_until_ready(self.pending[-AHEAD:][0][1].loss)

@@ -36,8 +36,9 @@ class Prepared:
     def examples(self, split: str) -> Examples:
         """A split as tokens, encoded once."""
         if split not in self.encoded:
-            pairs, longest = self.corpus.splits[split], self.data.max_length
-            self.encoded[split] = encode_pairs(pairs, self.tokenizer, max_length=longest)
+            limits = {"max_length": self.data.max_length, "max_target": self.data.max_target}
+            pairs = self.corpus.splits[split]
+            self.encoded[split] = encode_pairs(pairs, self.tokenizer, **limits)
         return self.encoded[split]
 
     def plan(self, seed: int) -> BatchPlan:

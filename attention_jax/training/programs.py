@@ -8,12 +8,16 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 from flax import nnx
 from jaxtyping import Array, Int
 
-from attention_jax.data.batches import Batch
+from attention_jax.training.objective import Objective, translation
 from attention_jax.training.optimizer import OptimizerConfig, make_optimizer
 from attention_jax.training.step import Metrics, State, eval_step, initial_state, split, train_step
+
+Optimizer = OptimizerConfig | optax.GradientTransformation
+"""how a model is trained; a transformation of gradients is taken as it is"""
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
@@ -34,6 +38,9 @@ class Programs:
       smoothing: of the training labels.
       rng: generator of the dropout stream.
       compute: what the model computes in.
+      objective: what a batch costs.
+      unit: what its costs are counted in.
+      likelihood: they are -log p, so that a perplexity tells something.
 
     Attributes:
       model: the model with shapes and dtypes in place of arrays.
@@ -58,14 +65,20 @@ class Programs:
     def __init__(
         self,
         make_model: Callable[[nnx.Rngs], nnx.Module],
-        optimizer: OptimizerConfig,
+        optimizer: Optimizer,
         *,
         steps: int,
         smoothing: float,
         rng: str,
         compute: str = "float32",
+        objective: Objective = translation,
+        unit: str = "tokens",
+        likelihood: bool = True,
     ):
-        transformation = make_optimizer(optimizer, steps)
+        if isinstance(optimizer, OptimizerConfig):
+            optimizer = make_optimizer(optimizer, steps)
+        transformation = optimizer
+        self.unit, self.likelihood = unit, likelihood
         self.model = nnx.eval_shape(lambda: make_model(nnx.Rngs(0)))
         self.graph, _ = split(self.model)
         self.optimizer = transformation
@@ -78,11 +91,12 @@ class Programs:
         self._seed = jax.ShapeDtypeStruct((), np.uint32)
         self.structs: State = jax.eval_shape(self._start, self._seed)
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.structs.params))
-        settings: dict[str, Any] = {"smoothing": smoothing, "rng": rng, "compute": compute}
+        both: dict[str, Any] = {"compute": compute, "objective": objective}
+        train: dict[str, Any] = {"smoothing": smoothing, "rng": rng, **both}
         # Perplexity and the loss of held-out text are those of the labels themselves.
         self._train, self._evaluate = self._transformed(
-            functools.partial(train_step, self.graph, transformation, **settings),
-            functools.partial(eval_step, self.graph, compute=compute),
+            functools.partial(train_step, self.graph, transformation, **train),
+            functools.partial(eval_step, self.graph, **both),
         )
         self._compiled: dict[Any, Callable[..., Any]] = {}
         self.seconds = 0.0
@@ -101,23 +115,23 @@ class Programs:
         """A placed tree as it is kept: each array once and in full."""
         return tree
 
-    def put(self, batch: Batch) -> Batch:
+    def put(self, batch: Any) -> Any:
         """A batch on its way into a step."""
         return batch
 
-    def step(self, state: State, batch: Batch) -> tuple[State, Metrics]:
+    def step(self, state: State, batch: Any) -> tuple[State, Metrics]:
         """One step of training; the state that goes in is used up."""
         placed = self.put(batch)
         return self._training(placed)(state, placed)
 
-    def compile(self, shapes: Iterable[tuple[int, int]], held_out: tuple[int, int]) -> None:
-        """Makes the programs for training batches and held-out batches of [rows, length]."""
-        for rows, length in shapes:
-            self._training(self.batch_structs(rows, length))
-        self._evaluation(self.batch_structs(*held_out))
+    def compile(self, training: Iterable[Any], held_out: Any) -> None:
+        """Makes the programs for batches of the shapes and dtypes of these, and held-out ones."""
+        for batch in training:
+            self._training(self.put_structs(batch))
+        self._evaluation(self.put_structs(held_out))
 
     def loss(
-        self, params: Any, batches: Sequence[Batch], *, between: Callable[[], None] | None = None
+        self, params: Any, batches: Sequence[Any], *, between: Callable[[], None] | None = None
     ) -> float:
         """Negative log-likelihood in nats a token, unsmoothed; summed in float64 on the host.
 
@@ -140,21 +154,20 @@ class Programs:
         """The functions of a step, jitted, from what makes a step and what makes an evaluation."""
         return jax.jit(train(), donate_argnums=0), jax.jit(evaluate())
 
-    def batch_structs(self, rows: int, length: int) -> Batch:
-        """Shapes and dtypes of what `put` makes of a batch of [rows, length]."""
-        ids = jax.ShapeDtypeStruct((rows, length), np.int32)
-        return Batch(ids, ids, ids, jax.ShapeDtypeStruct((rows, length), np.float32))
+    def put_structs(self, batch: Any) -> Any:
+        """Shapes and dtypes of what `put` makes of a batch of these shapes and dtypes."""
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), batch)
 
     def state_structs(self) -> State:
         """Shapes and dtypes of a placed state."""
         return self.structs
 
-    def _training(self, batch: Batch) -> Any:
-        name = "train", batch.source.shape
+    def _training(self, batch: Any) -> Any:
+        name = "train", *(leaf.shape for leaf in batch)
         return self._program(name, self._train, self.state_structs(), batch)
 
-    def _evaluation(self, batch: Batch) -> Any:
-        name = "evaluate", batch.source.shape
+    def _evaluation(self, batch: Any) -> Any:
+        name = "evaluate", *(leaf.shape for leaf in batch)
         return self._program(name, self._evaluate, self.state_structs().params, batch)
 
     def _program(self, name: Any, function: Any, *structs: Any) -> Callable[..., Any]:

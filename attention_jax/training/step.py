@@ -10,8 +10,8 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from attention_jax.data.batches import Batch
-from attention_jax.training.loss import Loss, smoothed_cross_entropy
+from attention_jax.training.loss import Loss
+from attention_jax.training.objective import Objective, translation
 
 Params = Any
 """The parameters of a model as nested dicts of arrays."""
@@ -72,14 +72,12 @@ def make_train_step(
     *,
     smoothing: float = 0.0,
     rng: str = "rbg",
-) -> Callable[[State, Batch], tuple[State, Metrics]]:
+) -> Callable[[State, Any], tuple[State, Metrics]]:
     """The jitted `train_step`; the state that goes in is used up."""
     return jax.jit(train_step(graph, optimizer, smoothing=smoothing, rng=rng), donate_argnums=0)
 
 
-def make_eval_step(
-    graph: nnx.GraphDef, *, smoothing: float = 0.0
-) -> Callable[[Params, Batch], Loss]:
+def make_eval_step(graph: nnx.GraphDef, *, smoothing: float = 0.0) -> Callable[[Params, Any], Loss]:
     """The jitted `eval_step`."""
     return jax.jit(eval_step(graph, smoothing=smoothing))
 
@@ -93,6 +91,7 @@ def train_step(
     compute: str = "float32",
     over: str | None = None,
     guarded: bool = True,
+    objective: Objective = translation,
 ) -> Callable[..., tuple[State, Metrics]]:
     """The step as it is, (state, batch, *, rate, **call) -> (state, metrics), to be transformed.
 
@@ -108,16 +107,18 @@ def train_step(
       over: the name of a mapped axis, as of pmap, along which there is a part of the batch each:
         the step is that of the whole batch, and each part draws its own dropout.
       guarded: False lets what is not finite into the state: to measure what the guard costs.
+      objective: what a batch costs.
 
     Returns:
       A function in which `rate` multiplies the learning rate, None leaves it; `call` goes into the
       model's call.
     """
-    loss_of = mean_loss(graph, smoothing=smoothing, compute=compute, over=over)
+    costs = {"smoothing": smoothing, "objective": objective}
+    loss_of = mean_loss(graph, compute=compute, over=over, **costs)
     gradient_of = jax.value_and_grad(loss_of, has_aux=True)
 
     def step(
-        state: State, batch: Batch, *, rate: Float[Array, ""] | None = None, **call: Any
+        state: State, batch: Any, *, rate: Float[Array, ""] | None = None, **call: Any
     ) -> tuple[State, Metrics]:
         key = dropout_key(state, rng)
         if over is not None:
@@ -145,20 +146,25 @@ def train_step(
 
 
 def mean_loss(
-    graph: nnx.GraphDef, *, smoothing: float, compute: str = "float32", over: str | None = None
+    graph: nnx.GraphDef,
+    *,
+    smoothing: float,
+    compute: str = "float32",
+    over: str | None = None,
+    objective: Objective = translation,
 ) -> Callable[..., tuple[Float[Array, ""], Loss]]:
     """What training lowers, (params, batch, key, **call) -> (mean over tokens, sums).
 
-    `key` is of dropout, None for none of it; `call` goes into the model's call; `compute` and
-    `over` are as in `train_step`: of a part of a batch, its share of the mean and its own sums.
+    `key` is of dropout, None for none of it; `call` goes into the model's call; `compute`, `over`
+    and `objective` are as in `train_step`: of a part of a batch, its share of the mean and its
+    own sums.
     """
 
     def loss(
-        params: Params, batch: Batch, key: Array | None, **call: Any
+        params: Params, batch: Any, key: Array | None, **call: Any
     ) -> tuple[Float[Array, ""], Loss]:
         model = nnx.merge(graph, cast(params, compute))
-        logits = model(batch.source, batch.target_in, rng=key, **call)
-        sums = smoothed_cross_entropy(logits, batch.target_out, batch.weights, smoothing=smoothing)
+        sums: Loss = objective(model, batch, rng=key, smoothing=smoothing, **call)
         tokens = sums.tokens if over is None else lax.psum(sums.tokens, over)
         return sums.loss / jnp.maximum(tokens, 1), sums
 
@@ -176,12 +182,16 @@ def dropout_key(state: State, rng: str) -> Array:
 
 
 def eval_step(
-    graph: nnx.GraphDef, *, smoothing: float = 0.0, compute: str = "float32"
+    graph: nnx.GraphDef,
+    *,
+    smoothing: float = 0.0,
+    compute: str = "float32",
+    objective: Objective = translation,
 ) -> Callable[..., Loss]:
     """The evaluation as it is, (params, batch, **call) -> sums over tokens, to be transformed."""
 
-    def step(params: Params, batch: Batch, **call: Any) -> Loss:
-        logits = nnx.merge(graph, cast(params, compute))(batch.source, batch.target_in, **call)
-        return smoothed_cross_entropy(logits, batch.target_out, batch.weights, smoothing=smoothing)
+    def step(params: Params, batch: Any, **call: Any) -> Loss:
+        model = nnx.merge(graph, cast(params, compute))
+        return objective(model, batch, smoothing=smoothing, **call)
 
     return step

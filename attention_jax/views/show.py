@@ -33,7 +33,8 @@ def show(words: Sequence[str]) -> None:
         """Write a page on which a model's attention to a sentence can be looked at.
 
         Args:
-          sentence: what is read: one sentence, or, for a pretrained encoder, a pair
+          sentence: what is read: one sentence, or, for a pretrained encoder, a pair; of a task that
+            `attention-jax learn` trained, its own words, such as the number of a test picture
           run: the folder of a trained model
           against: the folder of a second one, to be shown beside it
           pretrained: a Hugging Face folder of a BERT-type encoder, or an installed package with one
@@ -49,12 +50,17 @@ def show(words: Sequence[str]) -> None:
     given = parse(show, f"{PROGRAM} show", words)
     if (given["run"] is None) == (given["pretrained"] is None):
         raise ValueError("--run DIR or --pretrained DIR is needed, and only one of them")
-    if not given["sentence"]:
+    from attention_jax.tasks.run import is_task
+
+    if given["run"] is not None and is_task(given["run"]):
+        readings = _task(given)
+    elif not given["sentence"]:
         raise ValueError('a sentence is needed, such as "The ball is blue."')
-    readings = _encoder(given) if given["run"] is None else _runs(given)
+    else:
+        readings = _encoder(given) if given["run"] is None else _runs(given)
     from attention_jax.views.head_view import head_view
 
-    title = f"Attention: {' | '.join(given['sentence'])}"
+    title = f"Attention: {' | '.join(given['sentence'] or [given['run'].name])}"
     page = head_view(readings, title=title).save(given["out"])
     for text in dict.fromkeys(_line(one.model, one.output) for one in readings if one.output):
         print(text)
@@ -65,13 +71,25 @@ def _encoder(given: dict) -> list:
     from attention_jax.interop.huggingface import load
     from attention_jax.views.gather import read_encoder
 
-    standard = {"against": None, "beams": None, "target": None, "checkpoints": False}
-    for name, usual in (standard | {"hypotheses": 1, "which": "best"}).items():
-        if given[name] != usual:
-            raise ValueError(f"--{name} is for a run; --pretrained has no use for it")
+    _check_unused(given, "--pretrained")
     if len(given["sentence"]) > 2:
         raise ValueError(f"found {len(given['sentence'])} sentences; one or two would fit")
     return [read_encoder(load(given["pretrained"]), *given["sentence"])]
+
+
+def _task(given: dict) -> list:
+    from attention_jax.views.task_show import read_task_run
+
+    _check_unused(given, "a task")
+    return read_task_run(given["run"], given["sentence"])
+
+
+def _check_unused(given: dict, who: str) -> None:
+    """Refuses options of translations that others have no use for."""
+    standard = {"against": None, "beams": None, "target": None, "checkpoints": False}
+    for name, usual in (standard | {"hypotheses": 1, "which": "best"}).items():
+        if given[name] != usual:
+            raise ValueError(f"--{name} is for translations; {who} has no use for it")
 
 
 def _runs(given: dict) -> list:

@@ -11,6 +11,7 @@ import sys
 import jax
 import pytest
 
+from attention_jax.data.batches import blank
 from attention_jax.models.decoder_only import DecoderOnly, DecoderOnlyConfig
 from attention_jax.parallel import plan_command
 from attention_jax.parallel.advice import advice
@@ -73,7 +74,7 @@ def test_arithmetic_by_hand(by_data):
     run, forecast = by_data
     assert forecast.model_flops == pytest.approx(by_hand / 8, rel=0.01)
     assert forecast.flops >= forecast.model_flops
-    assert run.batch_structs(ROWS, LENGTH).source.shape == (ROWS, 0)
+    assert run.put_structs(blank(ROWS, LENGTH)).source.shape == (ROWS, 0)
 
 
 def test_a_batch_that_is_not_divided_is_refused(by_data):

@@ -39,7 +39,7 @@ def test_plain_lines_come_now_and_then(tmp_path):
     stream = io.StringIO()
     with Log(tmp_path / "m", steps=100, stream=stream) as log:
         for step in range(1, 101):
-            log.progress(step, 1.5, 2_000.0, 3_700.0)
+            log.progress(step, 1.5, "2,000 tokens/s", 3_700.0)
         log.write(100, "validation", loss=1.25)
     shown = stream.getvalue().splitlines()
     assert shown == [
@@ -58,7 +58,7 @@ def test_a_terminal_gets_a_live_line(tmp_path):
     with Log(tmp_path / "m", step=3, steps=10, stream=stream) as log:
         log._live.refresh()
         assert "starting" in stream.getvalue() and "nan" not in stream.getvalue()
-        log.progress(5, 1.5, 2_000.0, 61.0)
+        log.progress(5, 1.5, "2,000 tokens/s", 61.0)
         log.say("hello [bold]")
         log._live.refresh()
     assert "loss 1.5000 2,000 tokens/s 1:01 left" in stream.getvalue()
@@ -67,7 +67,7 @@ def test_a_terminal_gets_a_live_line(tmp_path):
 
 def test_quiet_says_nothing(tmp_path, capsys):
     with Log(tmp_path / "m", quiet=True) as log:
-        log.progress(1, 1.0, 1.0, 1.0)
+        log.progress(1, 1.0, "1 token/s", 1.0)
         log.say("hello")
     assert capsys.readouterr() == ("", "")
 
@@ -95,7 +95,7 @@ def test_a_process_that_does_not_write_shows_nothing_either(tmp_path, capsys, mo
     monkeypatch.chdir(tmp_path)
     with Log(None) as log:
         log.write(1, "validation", loss=1.0)
-        log.progress(1, 1.0, 1.0, 1.0)
+        log.progress(1, 1.0, "1 token/s", 1.0)
         log.say("hello")
         log.sync()
     assert capsys.readouterr() == ("", "") and not list(tmp_path.iterdir())

@@ -1,0 +1,1 @@
+"""What models of the family learn besides translation: one task a file."""

@@ -1,0 +1,24 @@
+"""Readings of trained tasks, for the command `attention-jax show`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from attention_jax.tasks.run import Loaded, load
+from attention_jax.views.readings import Reading
+
+READERS: Mapping[str, Callable[[Loaded, Sequence[str]], list[Reading]]] = {}
+"""from a kind of task, and the words of the command line, to what its model looks at"""
+
+
+def read_task_run(folder: str | Path, words: Sequence[str]) -> list[Reading]:
+    """What the model of a task's run looks at.
+
+    Args:
+      folder: of the run.
+      words: what is to be read: the number of a test picture, a text; none for an example.
+
+    Raises:
+      ValueError: there is nothing trained, or the words ask for nothing that can be read.
+    """
+    loaded = load(folder)
+    return READERS[loaded.task.kind](loaded, words)
