@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from attention_jax.data.addition import addition, digits_in
 from attention_jax.data.joined import joined
 from attention_jax.data.lines import DataError, Quarantined
+from attention_jax.data.long_documents import persons_in, reports
 from attention_jax.data.pair import Pair
 from attention_jax.data.quarantine import Policy, Quarantine
 from attention_jax.data.recall import pairs_in, recall
@@ -18,9 +20,9 @@ from attention_jax.data.text import read_folder, read_tsv, split_pairs
 from attention_jax.data.tokens import SMALLEST
 
 FORMS = (
-    '"phrasebook", "recall-16" or "reverse-25" (built in), a folder with train.en, train.es, '
-    "val.en, val.es (or your languages; plain or .gz), a two-column .tsv or .tsv.gz file, or a "
-    "TFDS set such as para_crawl/enes"
+    '"phrasebook", "recall-16", "reverse-25", "addition-8" or "reports-8" (built in), a folder '
+    "with train.en, train.es, val.en, val.es (or your languages; plain or .gz), a two-column .tsv "
+    "or .tsv.gz file, or a TFDS set such as para_crawl/enes"
 )
 
 
@@ -51,12 +53,17 @@ class DataConfig:
 
     Attributes:
       corpus: "phrasebook", "recall-16" (associative recall of 16 pairs, or another number),
-        "reverse-25" (sentences of up to 25 symbols turned round, or another number), a folder, a
-        two-column .tsv[.gz] file, or a TFDS name such as para_crawl/enes.
+        "reverse-25" (sentences of up to 25 symbols turned round, or another number), "addition-8"
+        (sums of numbers of up to 8 digits, or "addition-reversed-8", the last digits first),
+        "reports-8" (long reports and summaries about 8 persons, or another number), a folder, a
+        two-column .tsv[.gz] file, or a TFDS name such as para_crawl/enes. A second number, as in
+        "reverse-25-50", adds the split test_longer, beyond the lengths of training.
       source: the language to translate from; of a .tsv file, a name for its first column.
       target: the language to translate into; of a .tsv file, a name for its second column.
       vocabulary: tokens of both languages together, at most.
       max_length: the most tokens a side, its end mark included; longer pairs are dropped.
+      max_target: the most tokens of a target, where targets are much shorter than sources, as
+        summaries are: they are then padded to no more than that; None: max_length.
       batch_tokens: the most positions a side of a batch, padding included.
       shapes: how many padded lengths there may be; each is one compiled program.
       reverse: translates the second column of a .tsv file into the first; `source` then names the
@@ -85,6 +92,7 @@ class DataConfig:
     bad_lines: Policy = "refuse"
     bad_limit: float = 0.01
     cache: Path | None = None
+    max_target: int | None = None
 
     def __post_init__(self):
         if not self.corpus:
@@ -107,6 +115,11 @@ class DataConfig:
             raise DataError(
                 f"batch_tokens must be at least max_length, {self.max_length}, so that the longest "
                 f"pair fits; it is {self.batch_tokens}."
+            )
+        if self.max_target is not None and not 2 <= self.max_target <= self.max_length:
+            raise DataError(
+                f"max_target is {self.max_target}; from 2 to max_length, {self.max_length}, would "
+                "fit, or None."
             )
         if self.limit is not None and self.limit < 1:
             raise DataError(f"limit must be at least 1, or None for all; it is {self.limit}.")
@@ -158,7 +171,11 @@ def load_corpus(config: DataConfig) -> Corpus:
     elif (pairs := pairs_in(name)) is not None:
         splits, notes = recall(pairs, config.max_length), []
     elif (symbols := symbols_in(name)) is not None:
-        splits, notes = reversal(symbols, config.max_length), []
+        splits, notes = reversal(symbols.trained, config.max_length, symbols.tested), []
+    elif (sums := digits_in(name)) is not None:
+        splits, notes = addition(sums[0], config.max_length, turned=sums[1]), []
+    elif (persons := persons_in(name)) is not None:
+        splits, notes = reports(persons, config.max_length), []
     elif path.is_dir():
         splits, notes = read_folder(path, source, target, quarantine)
     elif path.exists():

@@ -19,6 +19,7 @@ class Examples:
       sources: token numbers, int32, one array for each pair.
       targets: the same of the other side.
       max_length: the most tokens that a side has, its END included.
+      max_target: the most tokens that a target has; None: max_length.
       kept: for each pair, its place among the pairs that came in.
       dropped: how many were too long and are not here.
     """
@@ -28,6 +29,7 @@ class Examples:
     max_length: int
     kept: np.ndarray = field(repr=False)
     dropped: int = 0
+    max_target: int | None = None
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -35,9 +37,10 @@ class Examples:
     @property
     def note(self) -> str:
         """What was dropped and why, in one line."""
+        target = "" if self.max_target is None else f", or {self.max_target} in the target"
         return (
             f"dropped {self.dropped:,} of {self.dropped + len(self):,} pairs with more than "
-            f"{self.max_length} tokens on a side, the end mark included"
+            f"{self.max_length} tokens on a side{target}, the end mark included"
         )
 
     def digest(self) -> str:
@@ -51,13 +54,20 @@ class Examples:
         return found.hexdigest()
 
 
-def encode_pairs(pairs: Iterable[Pair], tokenizer: Tokenizer, *, max_length: int) -> Examples:
+def encode_pairs(
+    pairs: Iterable[Pair],
+    tokenizer: Tokenizer,
+    *,
+    max_length: int,
+    max_target: int | None = None,
+) -> Examples:
     """Encodes pairs and drops the ones that are too long; `Examples.note` reports it.
 
     Args:
       pairs: sentences and translations.
       tokenizer: of both languages.
       max_length: the most tokens a side, its END included.
+      max_target: the most tokens of a target; None: max_length.
 
     Raises:
       DataError: nothing is left, or there was nothing.
@@ -67,10 +77,15 @@ def encode_pairs(pairs: Iterable[Pair], tokenizer: Tokenizer, *, max_length: int
         [np.asarray(ids, dtype=np.int32) for ids in tokenizer.encode_all(texts)]
         for texts in ((pair.source for pair in pairs), (pair.target for pair in pairs))
     ]
-    longest = np.array([max(len(s), len(t)) + 1 for s, t in zip(*sides, strict=True)], dtype=int)
-    kept = np.flatnonzero(longest <= max_length)
+    sizes = np.array([[len(ids) + 1 for ids in side] for side in sides], dtype=int)
+    longest = sizes.max(0, initial=0)
+    fits = longest <= max_length
+    if max_target is not None:
+        fits &= sizes[1] <= max_target
+    kept = np.flatnonzero(fits)
     if not len(kept):
         found = f"; the shortest has {longest.min()}" if len(pairs) else ""
+        found += "" if max_target is None else f"; of targets, at most {max_target} were asked for"
         raise DataError(
             f"none of {len(pairs):,} pairs has at most {max_length} tokens a side{found}."
         )
@@ -80,4 +95,5 @@ def encode_pairs(pairs: Iterable[Pair], tokenizer: Tokenizer, *, max_length: int
         max_length=max_length,
         kept=kept,
         dropped=len(pairs) - len(kept),
+        max_target=max_target,
     )

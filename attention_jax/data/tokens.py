@@ -103,10 +103,14 @@ class Tokenizer:
         path = Path(path)
         draft = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
-            draft.write_text(self._engine.to_str(pretty=True), encoding="utf-8")
+            draft.write_bytes(self.to_bytes())
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
+
+    def to_bytes(self) -> bytes:
+        """The file that `save` writes."""
+        return self._engine.to_str(pretty=True).encode()
 
     def digest(self) -> str:
         """SHA-256 of all that decides how text becomes tokens."""

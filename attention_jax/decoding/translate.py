@@ -94,7 +94,7 @@ class Translator:
         self._tokenizer = tokenizer
         self._config = config
         self._source_length = source_length
-        self._search = _searcher(graph, config)
+        self._search = searcher(graph, config)
 
     def translate(self, lines: Iterable[str]) -> list[str]:
         """The translations of lines, in their order; an empty line stays empty.
@@ -162,11 +162,14 @@ class Translator:
 
 
 @functools.lru_cache(maxsize=8)
-def _searcher(graph: nnx.GraphDef, config: DecodingConfig) -> Callable[[Any, Any], Any]:
-    """The jitted search (params, source) -> tokens; models of one structure share it."""
+def searcher(graph: nnx.GraphDef, config: DecodingConfig) -> Callable[[Any, Any], Any]:
+    """The jitted search (params, source) -> tokens; models of one structure share it.
+
+    A source is whatever `start` of the model takes, with `config.rows` rows: tokens, or pictures.
+    """
 
     @jax.jit
-    def search(params: Any, source: Int[Array, "B S"]) -> Int[Array, "B T"]:
+    def search(params: Any, source: Array) -> Int[Array, "B T"]:
         model = nnx.merge(graph, params)
         cache = model.start(source, config.max_length)
         sizes = {"rows": config.rows, "length": config.max_length}

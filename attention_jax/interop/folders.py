@@ -11,8 +11,9 @@ from typing import Any
 from attention_jax.interop.header import once
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
+GENERATION = "generation_config.json"
 TENSORS = ("model.safetensors", "model.safetensors.index.json")
-MOST_BYTES = {CONFIG: 2**20, TOKENIZER: 2**27}
+MOST_BYTES = {CONFIG: 2**20, GENERATION: 2**20, TOKENIZER: 2**27}
 """of each; the longest tokenizers, of many languages, take about twenty million"""
 _MADE = "{}.from_pretrained(folder).save_pretrained(folder) of transformers writes one"
 _INSTEAD = {
@@ -76,13 +77,13 @@ def file_of(folder: Path, name: str) -> Path:
     return path
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """What config.json says.
+def read_config(folder: Path, name: str = CONFIG) -> dict[str, Any]:
+    """What config.json, or another such file, says.
 
     Raises:
       ValueError: it is missing or no JSON object.
     """
-    path = file_of(folder, CONFIG)
+    path = file_of(folder, name)
     try:
         form = json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=once)
     except (ValueError, RecursionError) as error:

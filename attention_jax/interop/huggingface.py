@@ -1,24 +1,30 @@
-"""Pretrained encoders from folders as Hugging Face's transformers writes them, without torch.
+"""Pretrained models from folders as Hugging Face's transformers writes them, and back to them.
 
 A folder holds config.json, model.safetensors (or an index of several) and tokenizer.json. Whoever
-made it may lie in all of them: everything is checked, and nothing of it is run.
+made it may lie in all of them: everything is checked, and nothing of it is run. There is no torch
+in it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+import json
+import os
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Float, Int
 
-from attention_jax.interop.families import arranged, config_of
+from attention_jax.interop.continuing import to_the_front
+from attention_jax.interop.decoders import PretrainedDecoder
+from attention_jax.interop.encoders import Encoded, Pretrained
+from attention_jax.interop.families import FAMILIES, config_of, family_of, kind_of
+from attention_jax.interop.family import written
 from attention_jax.interop.folders import (
     CONFIG,
+    GENERATION,
+    TENSORS,
     TOKENIZER,
     about,
     file_of,
@@ -27,159 +33,36 @@ from attention_jax.interop.folders import (
     read_config,
     tensors_of,
 )
-from attention_jax.interop.pieces import check_text, encode, read_tokenizer, shown
-from attention_jax.interop.tensors import read_tensors
+from attention_jax.interop.marks import Marks, marked, marks_of
+from attention_jax.interop.pieces import read_tokenizer
+from attention_jax.interop.slots import arranged, named
+from attention_jax.interop.tensors import read_tensors, write_tensors
+from attention_jax.models.decoder_only import DecoderOnly
 from attention_jax.models.encoder_only import EncoderOnly
 
-if TYPE_CHECKING:
-    import tokenizers
-
-__all__ = ["Encoded", "Pretrained", "folder_of", "load"]
-
-STRIDE = 16
-"""tokens; texts are computed at multiples of it"""
-
-
-class Encoded(NamedTuple):
-    """Texts as a model reads them: `model(*encoded)`."""
-
-    tokens: Int[np.ndarray, "B S"]
-    types: Int[np.ndarray, "B S"] | None
+__all__ = [
+    "Encoded",
+    "Marks",
+    "Pretrained",
+    "PretrainedDecoder",
+    "folder_of",
+    "load",
+    "save",
+    "to_the_front",
+]
 
 
-@dataclass(frozen=True)
-class Pretrained:
-    """A pretrained encoder and its tokenizer.
-
-    Attributes:
-      name: of the folder.
-      model: the encoder; called with `encode`'s tokens and types.
-      tokenizer: of the library `tokenizers`; it neither pads nor cuts.
-    """
-
-    name: str
-    model: EncoderOnly
-    tokenizer: "tokenizers.Tokenizer"
-
-    def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Encoded:
-        """The tokens of texts, marks included, and of which sentence each is.
-
-        Args:
-          texts: at least one.
-          pairs: a second sentence for each.
-
-        Returns:
-          Tokens, padded at the end to the longest; types, or None where the model tells none apart.
-
-        Raises:
-          ValueError: there is no text, one is no valid Unicode, has a token of padding in it, or
-            has more tokens than the model has positions.
-        """
-        if isinstance(texts, str) or isinstance(pairs, str):
-            raise ValueError("found one string; a list of strings would fit")
-        if not texts or (pairs is not None and len(pairs) != len(texts)):
-            second = "" if pairs is None else f" and {len(pairs)} to pair with them"
-            raise ValueError(
-                f"found {len(texts)} texts{second}; at least one, and as many, would fit"
-            )
-        for text in (*texts, *(pairs or ())):
-            check_text(text)
-        config = self.model.config
-        both = list(texts if pairs is None else zip(texts, pairs, strict=True))
-        found = encode(self.tokenizer, both)
-        longest = max(len(one.ids) for one in found)
-        if longest > config.context:
-            raise ValueError(
-                f"a text has {longest:,} tokens; at most {config.context:,} would fit, as the "
-                "model has no more positions"
-            )
-        tokens = np.full((len(found), longest), config.padding, np.int32)
-        types = np.zeros_like(tokens)
-        for row, one in enumerate(found):
-            if config.padding in one.ids:
-                place = one.tokens[one.ids.index(config.padding)]
-                raise ValueError(f"a text has {place!r} in it, which is never seen: it is padding")
-            tokens[row, : len(one.ids)] = one.ids
-            if config.types > 1:  # a model of one type is given that one, whatever is said here
-                if (kind := max(one.type_ids, default=0)) >= config.types:
-                    raise ValueError(
-                        f"the tokenizer gives type {kind}; below {config.types} would fit"
-                    )
-                types[row, : len(one.ids)] = one.type_ids
-        return Encoded(tokens, types if config.types else None)
-
-    def tokens(self, ids: Sequence[int]) -> list[str]:
-        """Each token for a reader: "the", "·ing" where it carries on a word, "[CLS]".
-
-        Raises:
-          ValueError: a number is no token's.
-        """
-        return shown(self.tokenizer, ids)
-
-    def hidden(
-        self, texts: Sequence[str], pairs: Sequence[str] | None = None
-    ) -> tuple[Float[np.ndarray, "B S D"], Encoded]:
-        """The features of every token after the last layer, and what was read.
-
-        Raises:
-          ValueError: as `encode`.
-        """
-        encoded = self.encode(texts, pairs)
-        return self._read(encoded, explain=False)[:, : encoded.tokens.shape[1]], encoded
-
-    def explain(
-        self, text: str, pair: str | None = None
-    ) -> tuple[list[str], Float[np.ndarray, "L H S S"]]:
-        """The tokens of a text, or of two that are read as one, and who looks where.
-
-        Raises:
-          ValueError: as `encode`.
-        """
-        encoded = self.encode([text], None if pair is None else [pair])
-        names = self.tokens(encoded.tokens[0].tolist())
-        weights = self._read(encoded, explain=True)[1]
-        return names, weights[:, 0, :, : len(names), : len(names)]
-
-    def vectors(self, texts: Sequence[str]) -> Float[np.ndarray, "B D"]:
-        """A vector of length 1 for each text: the mean of its tokens' features, marks included.
-
-        The dot product of two is the cosine between them.
-
-        Raises:
-          ValueError: as `encode`.
-
-        Source: Reimers and Gurevych 2019, "Sentence-BERT", section 3.
-        """
-        hidden, encoded = self.hidden(texts)
-        real = (encoded.tokens != self._padding)[..., None]
-        sums = np.where(real, hidden, 0).sum(1)
-        return sums / np.linalg.norm(sums, axis=-1, keepdims=True)
-
-    def _read(self, encoded: Encoded, explain: bool):
-        """What the model gives, with more padding: texts of about one length share a program."""
-        length = encoded.tokens.shape[1]
-        more = min(-(-length // STRIDE) * STRIDE, self.model.config.context) - length
-        tokens = np.pad(encoded.tokens, ((0, 0), (0, more)), constant_values=self._padding)
-        types = None if encoded.types is None else np.pad(encoded.types, ((0, 0), (0, more)))
-        return jax.device_get(_compiled(*nnx.split(self.model), Encoded(tokens, types), explain))
-
-    @property
-    def _padding(self) -> int:
-        return self.model.config.padding
-
-
-@partial(jax.jit, static_argnums=(0, 3))
-def _compiled(graph, params, encoded: Encoded, explain: bool):
-    return nnx.merge(graph, params)(*encoded, explain=explain)
-
-
-def load(folder: str | Path) -> Pretrained:
-    """The encoder that a folder holds.
+def load(folder: str | Path, *, tokenizer: bool = True) -> Any:
+    """The model that a folder holds.
 
     Args:
-      folder: with config.json of the BERT family (BERT, RoBERTa, XLM-RoBERTa, CamemBERT,
-        DistilBERT), model.safetensors or its index, and tokenizer.json; or the name of an installed
-        package that carries one, see `folder_of`.
+      folder: with config.json, model.safetensors or its index, and tokenizer.json; or the name of
+        an installed package that carries one, see `folder_of`.
+      tokenizer: whether to read tokenizer.json; without it, the model takes tokens alone.
+
+    Returns:
+      By config.json's model_type: `Pretrained` (bert, roberta, xlm-roberta, camembert, distilbert)
+      or `PretrainedDecoder` (gpt2, llama, mistral, qwen2).
 
     Raises:
       ValueError: there is no such folder, a file is missing or damaged, or says what cannot be or
@@ -189,15 +72,89 @@ def load(folder: str | Path) -> Pretrained:
     folder = folder_of(folder)
     form = read_config(folder)
     with about(folder / CONFIG):
-        config = config_of(form)
-    tokenizer = read_tokenizer(file_of(folder, TOKENIZER), config.vocabulary)
+        family, config, marks = family_of(form), config_of(form), marks_of(form)
+    if (folder / GENERATION).exists():
+        with about(folder / GENERATION):
+            marks = marks_of({**form, **read_config(folder, GENERATION)})
+    engine = None
+    if tokenizer:
+        engine = read_tokenizer(file_of(folder, TOKENIZER), config.vocabulary)
     tensors = tensors_of(folder)
-    graph, shapes = nnx.split(nnx.eval_shape(lambda: EncoderOnly(config, rngs=nnx.Rngs(0))))
+    graph, shapes = nnx.split(nnx.eval_shape(lambda: family.model(config, rngs=nnx.Rngs(0))))
     by_path = dict(nnx.to_flat_state(shapes))
     with about(tensors):
         sizes = {path: variable.get_value().shape for path, variable in by_path.items()}
-        arrays = arranged(form, read_tensors(tensors), sizes)
+        arrays = arranged(family, config, read_tensors(tensors), sizes)
     params = nnx.from_flat_state(
         {path: variable.replace(jnp.asarray(arrays[path])) for path, variable in by_path.items()}
     )
-    return Pretrained(name_of(folder), nnx.merge(graph, params), tokenizer)
+    model = nnx.merge(graph, params)
+    if isinstance(model, EncoderOnly):
+        return Pretrained(name_of(folder), model, engine)
+    return PretrainedDecoder(name_of(folder), model, engine, marks)
+
+
+def save(
+    folder: str | Path,
+    model: EncoderOnly | DecoderOnly,
+    tokenizer: Any = None,
+    *,
+    kind: str | None = None,
+    marks: Marks | None = None,
+) -> Path:
+    """Writes a model as a folder that transformers, and `load`, read.
+
+    Args:
+      folder: where; it appears whole or not at all.
+      model: with a config that a kind of folder has words for.
+      tokenizer: what has `save(path)` and writes a tokenizer.json by it, as tokenizers of the
+        library `tokenizers` and of this package do; None for none.
+      kind: a model_type, such as "roberta" or "mistral"; None for the first one that fits.
+      marks: tokens that begin and end texts.
+
+    Returns:
+      The folder.
+
+    Raises:
+      ValueError: something is there already, no folder of the kind says what the model's config
+        does, or a parameter is no finite number.
+      OSError: it cannot be written.
+    """
+    folder = Path(folder)
+    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+        raise ValueError(f"{folder} is there already; a new folder, or an empty one, would fit")
+    kind, form = _form_of(model, kind)
+    params = {
+        path: np.asarray(variable.get_value(), np.float32)
+        for path, variable in nnx.to_flat_state(nnx.state(model, nnx.Param))
+    }
+    for path, array in params.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{'.'.join(map(str, path))} holds what is no finite number")
+    arrays = named(FAMILIES[kind], model.config, params)
+    form |= marked(marks or Marks())
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as workshop:
+        made = Path(workshop) / "made"
+        made.mkdir()
+        write_tensors(made / TENSORS[0], arrays, {"format": "pt"})  # which transformers asks for
+        (made / CONFIG).write_text(json.dumps(form, indent=2, sort_keys=True) + "\n", "utf-8")
+        if tokenizer is not None:
+            tokenizer.save(str(made / TOKENIZER))
+        os.replace(made, folder)
+    return folder
+
+
+def _form_of(model: Any, kind: str | None) -> tuple[str, dict[str, Any]]:
+    """The kind of folder that fits a model, and its config.json."""
+    kinds = [kind_of(kind)] if kind is not None else list(FAMILIES)
+    kinds = [one for one in kinds if isinstance(model.config, FAMILIES[one].config)]
+    reasons = []
+    for one in kinds:
+        try:
+            return one, written(FAMILIES[one], one, model.config)
+        except ValueError as error:
+            reasons.append(f"{one}: {error}")
+    if not reasons:
+        raise ValueError(f"no folder of the kind {kind or 'known'} holds a {type(model).__name__}")
+    raise ValueError("no kind of folder fits the model: " + "; ".join(reasons))

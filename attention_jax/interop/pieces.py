@@ -42,6 +42,17 @@ def read_tokenizer(path: Path, vocabulary: int) -> "Tokenizer":
     return engine
 
 
+def needed(engine: "Tokenizer | None") -> "Tokenizer":
+    """The tokenizer, where one was read.
+
+    Raises:
+      ValueError: there is none.
+    """
+    if engine is None:
+        raise ValueError("the model was read without its tokenizer, so it takes tokens, not texts")
+    return engine
+
+
 def encode(engine: "Tokenizer", texts: Sequence[str | tuple[str, str]]) -> list["Encoding"]:
     """The tokens of texts, or of pairs of them.
 

@@ -22,6 +22,7 @@ from attention_jax.functional.positions import learned, sinusoidal
 from attention_jax.functional.scores import Score
 from attention_jax.models.decoder_only_config import PRESETS, DecoderOnlyConfig
 from attention_jax.models.decoder_only_layers import SPREAD, DecoderOnlyLayer, Past, normalisation
+from attention_jax.models.decoder_only_sequence import positions_in, to_the_front
 from attention_jax.models.places import Place
 from attention_jax.models.transformer_layers import Arrange, Pass, as_it_is
 from attention_jax.modules import Dense, Embedding
@@ -46,10 +47,10 @@ class Cache(NamedTuple):
 class DecoderOnly(nnx.Module):
     """From one sequence, a source and then a target, to logits for each next target token.
 
-    The source may be empty, [B, 0]: then this is a plain language model. Token 0 is padding: it is
-    never seen, and may stand only at the end of a source and of a target. Inside, padding is moved
-    to the front of each source, so that source and target meet: places then differ from positions
-    by a number for each row, and every mask is one that places tell.
+    The source may be empty, [B, 0]: then this is a plain language model. The token `config.padding`
+    is never seen, and may stand only at the end of a source and of a target. Inside, padding is
+    moved to the front of each source, so that source and target meet: places then differ from
+    positions by a number for each row, and every mask is one that places tell.
     """
 
     def __init__(self, config: DecoderOnlyConfig, *, rngs: nnx.Rngs):
@@ -57,6 +58,9 @@ class DecoderOnly(nnx.Module):
         self.config = config
         width, tokens = config.width, config.vocabulary
         self.embedding = Embedding(tokens, width, rngs=rngs)
+        if config.positions != "sinusoidal":
+            # As GPT-2 begins; wider rows would first of all say that a token follows itself.
+            self.embedding.table[...] *= SPREAD * width**0.5
         if config.positions == "learned":
             table = SPREAD * jax.random.normal(rngs.params(), (config.context, width))
             self.positions = nnx.Param(table, letters="L D")
@@ -72,6 +76,7 @@ class DecoderOnly(nnx.Module):
         source: Int[Array, "B S"],
         target_in: Int[Array, "B T"],
         *,
+        segments: Int[Array, "B T"] | None = None,
         rng: Array | None = None,
         explain: bool | Callable[[Place, Array], Any] = False,
         heads: Callable[[Place, Array], Array] | None = None,
@@ -82,8 +87,11 @@ class DecoderOnly(nnx.Module):
         """Logits for every target position at once.
 
         Args:
-          source: what the target follows, padding (0) at the end; S may be 0.
+          source: what the target follows, padding (`config.padding`) at the end; S may be 0.
           target_in: the target, shifted right by a start mark.
+          segments: of several texts packed into one target, which text each token belongs to, from
+            1 on, and 0 for padding. The tokens of a text stand side by side; they see that text
+            alone, and its positions begin anew. The source must then be empty.
           rng: a `jax.random` key switches dropout on.
           explain: True also gives the attention weights. A function is given every place and its
             weights [B, H, S+T, S+T], and only what it returns is kept. In them each row's source
@@ -99,15 +107,21 @@ class DecoderOnly(nnx.Module):
           function, (logits, what it returned by `Place`).
 
         Raises:
-          ValueError: the sequence has more tokens than there are learned positions.
+          ValueError: the sequence has more tokens than there are learned positions, or segments
+            do not fit the target, or stand beside a source.
         """
         look = (lambda _, weights: weights) if explain is True else explain or None
         one = Pass(look, heads, score, attend, arrange)
         length = source.shape[1]
-        source, padding = _to_the_front(source)
+        source, padding = to_the_front(source, self.config.padding)
         tokens = jnp.concatenate([source, target_in], axis=1)
         self._check(tokens.shape[1])
-        x, positions, mask = self._enter(tokens, padding if length else None, one)
+        if segments is None:
+            positions, mask = self._stand(tokens.shape[1], padding if length else None)
+        else:
+            _check_segments(segments, source, target_in)
+            positions, mask = positions_in(segments), self._before(0) & Segments(segments)
+        x = self._enter(tokens, positions, tokens.shape[1], one)
         streams = self._streams(rng)
         x = dropout(x, self.config.dropout, streams.pop())
         # Layers that are run again for their gradient would show `explain` and `heads` two passes.
@@ -132,7 +146,7 @@ class DecoderOnly(nnx.Module):
         """
         config, (rows, read) = self.config, source.shape
         self._check(read + length)
-        source, padding = _to_the_front(source)
+        source, padding = to_the_front(source, self.config.padding)
         shape = rows, read + length, config.groups, config.size_of_head
         empty = (jnp.zeros(shape, self.embedding.table[...].dtype),) * config.layers
         cache = Cache(empty, empty, padding, jnp.int32(0))
@@ -154,7 +168,8 @@ class DecoderOnly(nnx.Module):
     def _continue(self, cache: Cache, tokens) -> tuple[Float[Array, "B T D"], Cache]:
         """The next tokens through all layers, and the cache with them."""
         one, position, room = Pass(), cache.position, cache.keys[0].shape[1]
-        x, positions, mask = self._enter(tokens, cache.padding, one, position, room)
+        positions, mask = self._stand(tokens.shape[1], cache.padding, position, room)
+        x = self._enter(tokens, positions, room, one)
         keys, values = [], []
         for layer, *kept in zip(self.layers, cache.keys, cache.values, strict=True):
             past = Past(kept[0], kept[1], position)
@@ -163,34 +178,36 @@ class DecoderOnly(nnx.Module):
             values.append(value)
         return x, Cache(tuple(keys), tuple(values), cache.padding, position + tokens.shape[1])
 
-    def _enter(
+    def _stand(
         self,
-        tokens: Int[Array, "B T"],
+        length: int,
         padding: Int[Array, " B"] | None,
-        one: Pass,
         begin: int | Int[Array, ""] = 0,
         room: int | None = None,
-    ) -> tuple[Float[Array, "B T D"], Int[Array, "*B T"], Mask]:
-        """Rows for the layers, their positions, and the mask; for tokens from place `begin` on.
+    ) -> tuple[Int[Array, "*B T"], Mask]:
+        """The positions of the tokens from place `begin` on, and what they see.
 
         `padding` is None where there is surely none; `room` is how many places there are in all.
         """
-        length = tokens.shape[1]
-        room = length if room is None else room
-        places = begin + jnp.arange(length)
+        places, mask = begin + jnp.arange(length), self._before(begin)
+        if padding is None:
+            return places, mask
+        front = padding[:, None]
+        # Segments and not lengths: padding sees padding, so that no row is without a source.
+        ends = places, jnp.arange(length if room is None else room)
+        mask &= Segments(*((at[None] >= front).astype(jnp.int32) for at in ends))
+        return jnp.maximum(places[None] - front, 0), mask
+
+    def _before(self, begin: int | Int[Array, ""]) -> Mask:
+        """How far tokens see: two of a text are as far apart in places as in positions."""
         window = self.config.window
-        # How far apart two tokens of a text stand is the same in places and in positions.
-        mask: Mask = Causal(begin) if window is None else Window(window - 1, 0, begin)
-        positions = places
-        if padding is not None:
-            front = padding[:, None]
-            positions = jnp.maximum(places[None] - front, 0)
-            # Segments and not lengths: padding sees padding, so that no row is without a source.
-            ends = places, jnp.arange(room)
-            mask &= Segments(*((at[None] >= front).astype(jnp.int32) for at in ends))
-        x = self._embed(tokens, positions, room)
+        return Causal(begin) if window is None else Window(window - 1, 0, begin)
+
+    def _enter(self, tokens, positions, room: int, one: Pass) -> Float[Array, "B T D"]:
+        """Rows for the layers, of tokens at these positions, of which there are `room`."""
+        x, real = self._embed(tokens, positions, room), tokens != self.config.padding
         # Nobody reads padding, but the backward pass multiplies what it holds by zero.
-        return one.arrange(jnp.where((tokens != 0)[..., None], x, 0), "B T D"), positions, mask
+        return one.arrange(jnp.where(real[..., None], x, 0), "B T D")
 
     def _embed(self, tokens, positions, room: int) -> Float[Array, "B T D"]:
         if self.config.positions == "sinusoidal":
@@ -221,9 +238,10 @@ class DecoderOnly(nnx.Module):
         return self.embedding.logits(x) if self.config.tied else self.projection(x)
 
 
-def _to_the_front(source: Int[Array, "B S"]) -> tuple[Int[Array, "B S"], Int[Array, " B"]]:
-    """The source with each row's padding moved to its front, and how much that is."""
-    padding = (source == 0).sum(-1, dtype=jnp.int32)
-    length = source.shape[1]
-    places = (jnp.arange(length)[None] - padding[:, None]) % max(length, 1)
-    return jnp.take_along_axis(source, places, axis=1), padding
+def _check_segments(segments: Array, source: Array, target: Array) -> None:
+    if segments.shape != target.shape or source.shape[1]:
+        raise ValueError(
+            f"segments have shape {list(segments.shape)}, beside a source of {source.shape[1]} "
+            f"tokens and a target of shape {list(target.shape)}; the target's shape, and an empty "
+            "source, would fit"
+        )

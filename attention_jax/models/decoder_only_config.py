@@ -1,12 +1,13 @@
 """The sizes and parts of a decoder-only Transformer, published ones among them.
 
 Source: Radford et al. 2019 (`gpt2`); Touvron et al. 2023, "Llama 2", and 2023, "LLaMA", table 2
-(`7b`); Karpathy 2023, nanoGPT, the settings for a CPU in its README (`gpt-shakespeare`).
+(`7b`); Karpathy 2023, nanoGPT, the settings for a CPU and a GPU in its README (`gpt-shakespeare`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args, get_type_hints
 
+from attention_jax.functional.rotary import BASE
 from attention_jax.models.places import Head, Place
 
 
@@ -14,7 +15,7 @@ from attention_jax.models.places import Head, Place
 class DecoderOnlyConfig:
     """The sizes and parts of a decoder-only Transformer."""
 
-    preset: Literal["gpt-shakespeare", "gpt2", "7b"] = "gpt-shakespeare"
+    preset: Literal["small", "gpt-shakespeare", "gpt-shakespeare-large", "gpt2", "7b"] = "small"
     """the published sizes that the other fields start from"""
     vocabulary: int = 65
     """V: tokens; training sets it to the tokenizer's size"""
@@ -30,7 +31,7 @@ class DecoderOnlyConfig:
     """K: features of a head's queries, keys and values; None: width / heads"""
     feed_forward: int = 512
     """F: features inside the feed-forward networks"""
-    context: int = 64
+    context: int = 256
     """tokens of a text; learned positions have no more, the others any number"""
     dropout: float = 0.0
     """rate after each sub-layer and on the embedded tokens; rounded to 1/256"""
@@ -38,8 +39,9 @@ class DecoderOnlyConfig:
     """added to the embeddings, or turning queries and keys"""
     norm: Literal["layer", "rms"] = "layer"
     """normalisation in front of each sub-layer and at the end"""
-    activation: Literal["gelu", "swiglu"] = "gelu"
-    """of the feed-forward networks; swiglu has a gate, a third kernel"""
+    activation: Literal["gelu", "gelu_exact", "swiglu"] = "gelu"
+    """of the feed-forward networks; gelu is the form with the hyperbolic tangent, gelu_exact what
+    that is close to; swiglu has a gate, a third kernel"""
     bias: bool = False
     """all affine maps but the last have a bias"""
     window: int | None = None
@@ -49,6 +51,19 @@ class DecoderOnlyConfig:
     remat: bool = False
     """training keeps only what goes into each layer, and computes the rest again (memory for a
     third more arithmetic)"""
+    qkv_bias: bool | None = field(default=None, kw_only=True)
+    """the maps to queries, keys and values have a bias; None: as `bias` says"""
+    output_bias: bool | None = field(default=None, kw_only=True)
+    """attention's output projections have a bias; None: as `bias` says"""
+    base: float = field(default=BASE, kw_only=True)
+    """rotary positions turn the slowest pair of features once in nearly base·2π tokens"""
+    epsilon: float = field(default=1e-6, kw_only=True)
+    """added to the variance, or to the mean square, by every normalisation"""
+    padding: int = field(default=0, kw_only=True)
+    """the token that fills rows up, and is never seen; -1, which is none of the vocabulary, where
+    every token may stand in a text"""
+    kind: Literal["decoder_only"] = field(default="decoder_only", kw_only=True)
+    """which model this is a config of"""
 
     def __post_init__(self):
         """Refuses sizes that no model can have."""
@@ -75,8 +90,17 @@ class DecoderOnlyConfig:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and less than 1")
+        if not self.base > 0:
+            raise ValueError(f"base is {self.base}; it must be above 0")
+        if not 0 < self.epsilon < 1:
+            raise ValueError(f"epsilon is {self.epsilon}; it must be between 0 and 1")
+        if not -1 <= self.padding < self.vocabulary:
+            raise ValueError(
+                f"padding is {self.padding}; a token from 0 to {self.vocabulary - 1}, or -1 for "
+                "none of them, would fit"
+            )
         hints = get_type_hints(type(self))
-        for name in ("preset", "positions", "norm", "activation"):
+        for name in ("kind", "preset", "positions", "norm", "activation"):
             if getattr(self, name) not in (fits := get_args(hints[name])):
                 raise ValueError(f"{name} is {getattr(self, name)!r}; one of {fits} fits")
 
@@ -104,7 +128,16 @@ class DecoderOnlyConfig:
 
 
 PRESETS = {
-    "gpt-shakespeare": DecoderOnlyConfig(),
+    "small": DecoderOnlyConfig(),
+    "gpt-shakespeare": DecoderOnlyConfig("gpt-shakespeare", vocabulary=65, context=64),
+    "gpt-shakespeare-large": DecoderOnlyConfig(
+        "gpt-shakespeare-large",
+        width=384,
+        layers=6,
+        heads=6,
+        feed_forward=1_536,
+        dropout=0.2,
+    ),
     "gpt2": DecoderOnlyConfig(
         "gpt2",
         vocabulary=50_257,
@@ -131,5 +164,6 @@ PRESETS = {
         remat=True,
     ),
 }
-"""nanoGPT's for Shakespeare on a CPU (0.8 M parameters), GPT-2's smallest (124 M), and that of
-Llama 2 7B (6.74 G)."""
+"""Those of nanoGPT for Shakespeare on a CPU (0.8 M parameters; `small` is the same with room for a
+source and its translation) and on a GPU (10.7 M), GPT-2's smallest (124 M), and that of Llama 2 7B
+(6.74 G)."""

@@ -40,17 +40,21 @@ class SelfAttention(nnx.Module):
     def __init__(self, config: DecoderOnlyConfig, rngs: nnx.Rngs):
         self.config = config
         inner, shared = (n * config.size_of_head for n in (config.heads, config.groups))
-        self.query = Dense(config.width, inner, bias=config.bias, letters="D H", rngs=rngs)
-        self.key = Dense(config.width, shared, bias=config.bias, letters="D G", rngs=rngs)
-        self.value = Dense(config.width, shared, bias=config.bias, letters="D G", rngs=rngs)
-        self.output = Dense(inner, config.width, bias=config.bias, letters="H D", rngs=rngs)
+        first, last = (
+            config.bias if own is None else own for own in (config.qkv_bias, config.output_bias)
+        )
+        self.query = Dense(config.width, inner, bias=first, letters="D H", rngs=rngs)
+        self.key = Dense(config.width, shared, bias=first, letters="D G", rngs=rngs)
+        self.value = Dense(config.width, shared, bias=first, letters="D G", rngs=rngs)
+        self.output = Dense(inner, config.width, bias=last, letters="H D", rngs=rngs)
 
     def project(self, x: Float[Array, "B T D"], positions: Int[Array, "*B T"], one: Pass):
         """Queries [B, T, H, K], keys and values [B, T, G, K] of rows at these positions."""
         query = split_heads(self.query(x), self.config.heads)
         key, value = (split_heads(map(x), self.config.groups) for map in (self.key, self.value))
         if self.config.positions == "rotary":
-            query, key = rotary(query, positions), rotary(key, positions)
+            base = self.config.base
+            query, key = rotary(query, positions, base=base), rotary(key, positions, base=base)
         return one.arrange(query, "B T H K"), *(one.arrange(y, "B S G K") for y in (key, value))
 
     def read(self, query, key, value, place: Place, mask: Mask, one: Pass) -> Float[Array, "B T D"]:
@@ -70,8 +74,7 @@ class DecoderOnlyLayer(nnx.Module):
     def __init__(self, config: DecoderOnlyConfig, layer: int, rngs: nnx.Rngs):
         self.place, self.rate = Place("decoder", layer), config.dropout
         self.attention = SelfAttention(config, rngs)
-        network = GatedFeedForward if config.activation == "swiglu" else GeluFeedForward
-        self.feed_forward = network(config.width, config.feed_forward, bias=config.bias, rngs=rngs)
+        self.feed_forward = _feed_forward(config, rngs)
         self.attention_norm, self.feed_forward_norm = normalisation(config), normalisation(config)
         _respread(self, config, rngs)
 
@@ -91,7 +94,15 @@ class DecoderOnlyLayer(nnx.Module):
 
 def normalisation(config: DecoderOnlyConfig) -> LayerNorm | RMSNorm:
     """The normalisation that the config asks for."""
-    return RMSNorm(config.width) if config.norm == "rms" else LayerNorm(config.width)
+    kind = RMSNorm if config.norm == "rms" else LayerNorm
+    return kind(config.width, epsilon=config.epsilon)
+
+
+def _feed_forward(config: DecoderOnlyConfig, rngs: nnx.Rngs) -> GatedFeedForward | GeluFeedForward:
+    sizes, bias = (config.width, config.feed_forward), config.bias
+    if config.activation == "swiglu":
+        return GatedFeedForward(*sizes, bias=bias, rngs=rngs)
+    return GeluFeedForward(*sizes, bias=bias, exact=config.activation == "gelu_exact", rngs=rngs)
 
 
 def _respread(layer: DecoderOnlyLayer, config: DecoderOnlyConfig, rngs: nnx.Rngs) -> None:

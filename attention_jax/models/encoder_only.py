@@ -52,6 +52,8 @@ class EncoderOnly(nnx.Module):
             )
 
         self.embedding = Embedding(config.vocabulary, width, rngs=rngs)
+        # As small as the positions, or order is hard to hear behind the words at first.
+        self.embedding.table[...] *= SPREAD * width**0.5
         self.positions = table(config.context)
         self.types = table(config.types) if config.types else None
         self.norm = LayerNorm(width, epsilon=config.epsilon)

@@ -7,10 +7,13 @@ from flax import nnx
 
 from attention_jax.models.bahdanau import Bahdanau, BahdanauConfig
 from attention_jax.models.convolutional import Convolutional, ConvolutionalConfig
+from attention_jax.models.decoder_only import DecoderOnly, DecoderOnlyConfig
 from attention_jax.models.intra_attention import IntraAttention, IntraAttentionConfig
 from attention_jax.models.luong import Luong, LuongConfig
 from attention_jax.models.rnn_seq2seq import RnnSeq2Seq, RnnSeq2SeqConfig
+from attention_jax.models.summarise import Summarise, SummariseConfig
 from attention_jax.models.transformer import Transformer, TransformerConfig
+from attention_jax.models.universal import Universal, UniversalConfig
 
 ModelConfig = (
     TransformerConfig
@@ -19,6 +22,9 @@ ModelConfig = (
     | LuongConfig
     | IntraAttentionConfig
     | ConvolutionalConfig
+    | DecoderOnlyConfig
+    | SummariseConfig
+    | UniversalConfig
 )
 """a config of any model that translates; its field `kind` says which"""
 
@@ -29,6 +35,9 @@ MODELS: Mapping[type, type] = {
     LuongConfig: Luong,
     IntraAttentionConfig: IntraAttention,
     ConvolutionalConfig: Convolutional,
+    DecoderOnlyConfig: DecoderOnly,
+    SummariseConfig: Summarise,
+    UniversalConfig: Universal,
 }
 """from a config's class to that of its model"""
 

@@ -2,7 +2,7 @@
 
 Source: Vaswani, Shazeer, Parmar, Uszkoreit, Jones, Gomez, Kaiser and Polosukhin, *Attention Is All
 You Need*, 2017. Layer normalisation in front of the sub-layers: Xiong et al. 2020. The size `tiny`:
-Wu et al. 2021.
+Wu et al. 2021. Distances in place of positions: see `modules.RelativeAttention`.
 """
 
 from collections.abc import Callable
@@ -149,8 +149,9 @@ class Transformer(nnx.Module):
         """
         position = cache.position
         x = self._target_table().embed(tokens[:, None])
-        table = sinusoidal(cache.keys[0].shape[1], self.config.width, dtype=x.dtype)
-        x = x + jax.lax.dynamic_slice_in_dim(table, position, 1)[None]
+        if self.config.positions == "sinusoidal":
+            table = sinusoidal(cache.keys[0].shape[1], self.config.width, dtype=x.dtype)
+            x = x + jax.lax.dynamic_slice_in_dim(table, position, 1)[None]
         memory_mask = Lengths(cache.source_lengths)
         keys, values = [], []
         for i, layer in enumerate(self.decoder):
@@ -180,8 +181,9 @@ class Transformer(nnx.Module):
 
     def _embed(self, table: Embedding, tokens, rng, one: Pass):
         x = one.arrange(table.embed(tokens), "B T D")
-        places = sinusoidal(*x.shape[1:], dtype=x.dtype)
-        return dropout(x + places[None], self.config.dropout, rng)
+        if self.config.positions == "sinusoidal":
+            x = x + sinusoidal(*x.shape[1:], dtype=x.dtype)[None]
+        return dropout(x, self.config.dropout, rng)
 
     def _encode(self, source, streams: list, one: Pass):
         x = self._embed(self.source_embedding, source, streams.pop(), one)

@@ -4,9 +4,12 @@ Source: Vaswani et al. 2017, table 3 (`base`, `big`); Wu et al. 2021 (`tiny`).
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from attention_jax.models.places import PARTS, Head, Part, Place
+
+Positions = Literal["sinusoidal", "none", "relative", "t5", "rotary", "alibi"]
+"""How a model is told where tokens stand: see `modules.RelativeAttention`."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,11 @@ class TransformerConfig:
     """the same of the decoder's attention to itself"""
     cross_heads: tuple[int, ...] | None = None
     """the same of the decoder's attention to the source"""
+    positions: Positions = "sinusoidal"
+    """added to the embeddings, or told to each self-attention as distances; none: order is lost,
+    but for what the decoder's mask hides"""
+    reach: int = 16
+    """r: relative positions tell distances up to r apart, T5's buckets those up to 8r"""
     kind: Literal["transformer"] = field(default="transformer", kw_only=True)
     """which model this is a config of"""
 
@@ -63,7 +71,7 @@ class TransformerConfig:
                 f"heads is {self.heads}, which does not divide width, {self.width}; "
                 f"head counts that fit: {', '.join(map(str, fits))}"
             )
-        if self.width % 2:
+        if self.positions == "sinusoidal" and self.width % 2:
             raise ValueError(f"width is {self.width}; sinusoidal positions need an even width")
         groups = self.key_value_heads
         if groups is not None and (groups < 1 or self.heads % groups):
@@ -74,9 +82,11 @@ class TransformerConfig:
             raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and less than 1")
         presets, norms = ("tiny", "base", "big"), ("post", "pre")
         allowed = {"kind": ("transformer",), "preset": presets, "norm": norms}
+        allowed["positions"] = get_args(Positions)
         for name, fits in allowed.items():
             if getattr(self, name) not in fits:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; one of {fits} fits")
+        self._check_positions()
 
     @property
     def size_of_head(self) -> int:
@@ -103,6 +113,21 @@ class TransformerConfig:
 
     def _heads_of(self, part: Part) -> tuple[int, ...] | None:
         return getattr(self, f"{part}_heads")
+
+    def _check_positions(self) -> None:
+        if self.reach < 2:
+            raise ValueError(f"reach is {self.reach}; it must be at least 2")
+        if self.positions == "rotary" and self.size_of_head % 2:
+            raise ValueError(
+                f"positions is 'rotary', which turns pairs of features, and heads have "
+                f"{self.size_of_head}; an even head_size would fit"
+            )
+        unequal = [f"{part}_heads" for part in PARTS[:2] if self._heads_of(part) is not None]
+        if self.positions in ("t5", "alibi") and unequal:
+            raise ValueError(
+                f"positions is {self.positions!r}, which has a bias for each of all heads, and "
+                f"{unequal[0]} leaves some out; other positions would fit"
+            )
 
     def _check_heads_of(self, part: Part) -> None:
         counts, layers = self._heads_of(part), self._layers(part)

@@ -17,7 +17,7 @@ from attention_jax.functional.masks import Causal, Mask
 from attention_jax.functional.scores import Score
 from attention_jax.models.places import Place
 from attention_jax.models.transformer_config import TransformerConfig
-from attention_jax.modules import FeedForward, MultiHeadAttention, Residual
+from attention_jax.modules import FeedForward, MultiHeadAttention, RelativeAttention, Residual
 from attention_jax.modules.attention import Attend
 
 Arrange = Callable[[Array, str], Array]
@@ -49,7 +49,7 @@ class Pass:
     arrange: Arrange = as_it_is
     found: dict[Place, Any] = field(default_factory=dict)
 
-    def read(self, attention: MultiHeadAttention, place: Place, x, source, mask: Mask):
+    def read(self, attention: MultiHeadAttention, place: Place, x, source, mask: Mask | None):
         """What `attention` gives each row of `x`, looked at and changed as asked."""
         if self.explain is not None:
             weights = attention.explain(x, source, mask=mask, score=self.score)
@@ -65,7 +65,7 @@ class EncoderLayer(nnx.Module):
 
     def __init__(self, config: TransformerConfig, layer: int, rngs: nnx.Rngs):
         self.layer = layer
-        self.attention = _attention(config, Place("encoder", layer), rngs)
+        self.attention = _self_attention(config, Place("encoder", layer), rngs)
         self.feed_forward = FeedForward(config.width, config.feed_forward, rngs=rngs)
         self.residuals = _residuals(config, 2)
 
@@ -81,8 +81,9 @@ class DecoderLayer(nnx.Module):
 
     def __init__(self, config: TransformerConfig, layer: int, rngs: nnx.Rngs):
         self.layer = layer
-        self.attention = _attention(config, Place("decoder", layer), rngs)
-        self.cross = _attention(config, Place("cross", layer), rngs)
+        self.attention = _self_attention(config, Place("decoder", layer), rngs)
+        cross = Place("cross", layer)
+        self.cross = MultiHeadAttention(config.width, **_sizes(config, cross), rngs=rngs)
         self.feed_forward = FeedForward(config.width, config.feed_forward, rngs=rngs)
         self.residuals = _residuals(config, 3)
 
@@ -104,11 +105,11 @@ class DecoderLayer(nnx.Module):
 
         def read_target(rows):
             nonlocal key, value
-            new_key, new_value = self.attention.sources(rows)
+            new_key, new_value = self.attention.sources(rows, position)
             key = jax.lax.dynamic_update_slice_in_dim(key, new_key, position, 1)
             value = jax.lax.dynamic_update_slice_in_dim(value, new_value, position, 1)
-            query = self.attention.queries(rows)
-            return self.attention.read(query, key, value, Causal(position))
+            query = self.attention.queries(rows, position)
+            return self.attention.read(query, key, value, Causal(position), begin=position)
 
         def read_source(rows):
             return self.cross.read(self.cross.queries(rows), cross_key, cross_value, memory_mask)
@@ -118,15 +119,24 @@ class DecoderLayer(nnx.Module):
         return self.residuals[2](x, self.feed_forward, None), key, value
 
 
-def _attention(config: TransformerConfig, place: Place, rngs: nnx.Rngs) -> MultiHeadAttention:
-    return MultiHeadAttention(
+def _self_attention(config: TransformerConfig, place: Place, rngs: nnx.Rngs) -> RelativeAttention:
+    return RelativeAttention(
         config.width,
-        config.heads_at(place),
-        key_value_heads=config.key_value_heads,
-        head_size=config.size_of_head,
-        output_bias=config.output_bias,
+        **_sizes(config, place),
+        distances="none" if config.positions == "sinusoidal" else config.positions,
+        reach=config.reach,
+        causal=place.part == "decoder",
         rngs=rngs,
     )
+
+
+def _sizes(config: TransformerConfig, place: Place) -> dict[str, Any]:
+    return {
+        "heads": config.heads_at(place),
+        "key_value_heads": config.key_value_heads,
+        "head_size": config.size_of_head,
+        "output_bias": config.output_bias,
+    }
 
 
 def _residuals(config: TransformerConfig, count: int) -> nnx.List:

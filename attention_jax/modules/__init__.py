@@ -4,6 +4,7 @@ from attention_jax.modules.attention import MultiHeadAttention
 from attention_jax.modules.gated import GatedFeedForward, GeluFeedForward
 from attention_jax.modules.layers import Dense, Embedding, FeedForward, LayerNorm, Residual
 from attention_jax.modules.norms import RMSNorm
+from attention_jax.modules.relative import RelativeAttention
 
 __all__ = [
     "Dense",
@@ -14,5 +15,6 @@ __all__ = [
     "LayerNorm",
     "MultiHeadAttention",
     "RMSNorm",
+    "RelativeAttention",
     "Residual",
 ]

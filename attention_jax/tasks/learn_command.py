@@ -56,11 +56,9 @@ def learn(words: Sequence[str]) -> None:
         if folder is not None:
             default = replace(default, name=Path(folder).absolute().name)
 
-    kind_of_task: Any = type(default)
-
     def learn(
         run: Path,
-        task: Annotated[kind_of_task, tyro.conf.arg(name="")] = default,
+        task: Any = default,
         quiet: bool = False,
         warm: bool = False,
         mesh: str = "auto",
@@ -76,6 +74,7 @@ def learn(words: Sequence[str]) -> None:
         """
         return locals()
 
+    learn.__annotations__["task"] = Annotated[type(default), tyro.conf.arg(name="")]
     program = f"{PROGRAM} {default.kind}"
     given = parse(learn, program, words, config=(tyro.conf.AvoidSubcommands,))
     if given["warm"]:

@@ -16,6 +16,7 @@ from attention_jax.training.log import finite, replace_file
 from attention_jax.training.metrics import bleu, chrf, exact_match, perplexity
 from attention_jax.training.prepared import Prepared
 from attention_jax.training.programs import Programs
+from attention_jax.training.rouge import rouge
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class ScoringConfig:
     """the parameters: best by validation loss, the last, or the mean of the last checkpoints"""
     tokenize: Literal["13a", "none", "zh", "char", "intl"] | None = None
     """of BLEU: "none" for text that is tokenised already; None: zh for Chinese targets, else 13a"""
+    rouge: bool = False
+    """ROUGE-1, -2 and -L too, by which summaries are judged"""
 
     def tokenizer_for(self, language: str) -> str:
         """The name of sacreBLEU's tokenizer for a target language."""
@@ -38,8 +41,9 @@ class Scored:
 
     Attributes:
       scores: "loss" in nats a token, "perplexity", "exact_match" from 0 to 1, "bleu" and "chrf"
-        with their signatures, "pairs", "dropped" (too long for the loss), "translate_seconds",
-        and "written", the tokens of the translations, end marks included.
+        with their signatures, ROUGE where it was asked for, "pairs", "dropped" (too long for the
+        loss), "translate_seconds", and "written", the tokens of the translations, end marks
+        included.
       translations: one a pair, in order.
     """
 
@@ -86,6 +90,7 @@ def score(
             "exact_match": exact_match(translations, wanted),
             "bleu": bleu(translations, wanted, tokenize=tokenize),
             "chrf": chrf(translations, wanted),
+            **(rouge(translations, wanted) if scoring.rouge else {}),
             "pairs": len(pairs),
             "dropped": prepared.examples(split).dropped,
             "translate_seconds": seconds,

@@ -151,7 +151,7 @@ def read_encoder(pretrained: "Pretrained", sentence: str, other: str | None = No
     encoded = pretrained.encode([sentence], None if other is None else [other])
     seen = jax.device_get(_looking(*nnx.split(pretrained.model, nnx.Param), *encoded))
     names = pretrained.tokens(encoded.tokens[0].tolist())
-    attention = _attention("encoder", seen, names, names)
+    attention = attention_of("encoder", seen, names, names)
     text = sentence if other is None else f"{sentence} | {other}"
     return Reading((attention,), model=pretrained.name, input=text)
 
@@ -178,7 +178,7 @@ class _About(NamedTuple):
         ends = {"encoder": (source, source), "decoder": (queries, queries)}
         ends |= {"cross": (queries, source)}
         attentions = tuple(
-            _attention(part, seen, *ends[part], chosen=() if part == "encoder" else chosen)
+            attention_of(part, seen, *ends[part], chosen=() if part == "encoder" else chosen)
             for part in PARTS
             if any(found.part == part for found in seen)
         )
@@ -213,9 +213,10 @@ def _encode(tokenizer: Tokenizer, text: str, longest: int, name: str) -> np.ndar
     return np.array([*ids, END], np.int32)
 
 
-def _attention(
+def attention_of(
     part: str, seen: dict[Place, Seen], queries: Sequence[str], sources: Sequence[str], **more: Any
 ) -> Attention:
+    """The first row's attentions of one part, in all layers, as a view shows them."""
     layers = [found for place, found in sorted(seen.items()) if place.part == part]
     return Attention(
         part,

@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from attention_jax.tasks.run import Loaded, load
+from attention_jax.views import language_view
 from attention_jax.views.readings import Reading
 
-READERS: Mapping[str, Callable[[Loaded, Sequence[str]], list[Reading]]] = {}
+READERS: Mapping[str, Callable[[Loaded, Sequence[str]], list[Reading]]] = {
+    "language": language_view.readings,
+}
 """from a kind of task, and the words of the command line, to what its model looks at"""
 
 

@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 
 from attention_jax.data import DataConfig, DataError, Tokenizer, load_corpus
-from attention_jax.data.reversal import MOST, SIZES, SYMBOLS, reversal, symbols_in
+from attention_jax.data.lengths import Lengths
+from attention_jax.data.reversal import LONGER, MOST, SIZES, SYMBOLS, reversal, symbols_in
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,19 @@ def test_a_symbol_is_a_token(splits):
 def test_it_is_a_corpus_by_name():
     corpus = load_corpus(DataConfig("reverse-3", "symbols", "reversed", limit=3))
     assert [len(pairs) for pairs in corpus.splits.values()] == [3, 1_000, 1_000]
-    assert [symbols_in(name) for name in ("reverse-25", "reverse", "reverse-x")] == [25, None, None]
+    assert [symbols_in(name) for name in ("reverse", "reverse-x")] == [None, None]
+    assert symbols_in("reverse-25") == Lengths(25)
+    assert symbols_in("reverse-25-50") == Lengths(25, 50)
+
+
+def test_a_second_number_adds_longer_sentences_and_changes_no_other():
+    found = load_corpus(DataConfig("reverse-3-6", "symbols", "reversed")).splits
+    longer = found["test_longer"]
+    assert [*found] == [*SIZES, "test_longer"]
+    assert {split: found[split] for split in SIZES} == reversal(3, 64)
+    assert len(longer) == LONGER and longer == reversal(3, 64, 6)["test_longer"]
+    assert {len(pair.source.split()) for pair in longer} == {4, 5, 6}
+    assert all(pair.target.split() == pair.source.split()[::-1] for pair in longer)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +83,11 @@ def test_it_is_a_corpus_by_name():
         ({"corpus": "reverse-0"}, f"reverse-0 has 0 symbols; reverse-1 to reverse-{MOST}"),
         ({"corpus": "reverse-1001"}, "reverse-1001 has 1001 symbols; reverse-1"),
         ({"corpus": "reverse-64"}, "max_length is 64; .* reverse-64 have 65 tokens .* 65 would"),
+        (
+            {"corpus": "reverse-9-64"},
+            "max_length is 64; .* reverse-9-64 have 65 tokens .* 65",
+        ),
+        ({"corpus": "reverse-9-9"}, "reverse-9-9 is tested up to 9 symbols; more than 9, up to"),
     ],
 )
 def test_sizes_that_cannot_be(fields, said):

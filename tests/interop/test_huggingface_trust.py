@@ -20,7 +20,7 @@ BERT = FORMS["bert"]
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"model_type": "gpt2"}, ["model_type is 'gpt2'", "distilbert"]),
+        ({"model_type": "opt"}, ["model_type is 'opt'", "distilbert"]),
         ({"model_type": None}, ["model_type is None", "roberta"]),
         ({"model_type": ["bert"]}, ["model_type is ['bert']"]),
         ({"hidden_size": None}, ["hidden_size is missing", "whole number"]),

@@ -14,10 +14,13 @@ from flax import nnx
 from attention_jax.models import kinds
 from attention_jax.models.bahdanau import BahdanauConfig
 from attention_jax.models.convolutional import ConvolutionalConfig
+from attention_jax.models.decoder_only import DecoderOnlyConfig
 from attention_jax.models.intra_attention import IntraAttentionConfig
 from attention_jax.models.luong import LuongConfig
 from attention_jax.models.rnn_seq2seq import RnnSeq2SeqConfig
+from attention_jax.models.summarise import SummariseConfig
 from attention_jax.models.transformer import TransformerConfig
+from attention_jax.models.universal import UniversalConfig
 from attention_jax.training.step import split
 
 TRANSFORMER = TransformerConfig(
@@ -29,6 +32,22 @@ LUONG = LuongConfig(vocabulary=23, width=16)
 INTRA = IntraAttentionConfig(vocabulary=23, width=16)
 CONVOLUTIONAL = ConvolutionalConfig(
     vocabulary=23, width=16, encoder_layers=2, decoder_layers=2, positions=12
+)
+DECODER_ONLY = DecoderOnlyConfig(
+    vocabulary=23, width=16, layers=2, heads=4, feed_forward=24, context=32
+)
+SUMMARISE = SummariseConfig(
+    vocabulary=23,
+    width=16,
+    heads=4,
+    feed_forward=24,
+    sights=("local", "compressed"),
+    block=5,
+    slot=2,
+    tied=False,
+)
+UNIVERSAL = UniversalConfig(
+    vocabulary=23, width=16, encoder_steps=2, decoder_steps=2, heads=4, feed_forward=24
 )
 
 FAMILY: dict[str, Any] = {
@@ -43,6 +62,13 @@ FAMILY: dict[str, Any] = {
     "transformer, pruned": replace(
         TRANSFORMER, encoder_heads=(4, 0), decoder_heads=(2,), cross_heads=(3,)
     ),
+    "transformer, no positions": replace(TRANSFORMER, positions="none"),
+    "transformer, relative, grouped": replace(
+        TRANSFORMER, positions="relative", reach=3, key_value_heads=2
+    ),
+    "transformer, t5": replace(TRANSFORMER, positions="t5", reach=2),
+    "transformer, rotary, pre-norm": replace(TRANSFORMER, positions="rotary", norm="pre"),
+    "transformer, alibi": replace(TRANSFORMER, positions="alibi", tied=False),
     "rnn_seq2seq": RNN,
     "rnn_seq2seq, elman, both directions": replace(
         RNN, cell="elman", bidirectional=True, reverse_source=False
@@ -70,6 +96,26 @@ FAMILY: dict[str, Any] = {
     "intra_attention, narrow, tied": replace(INTRA, attention=8, tied=True),
     "convolutional": CONVOLUTIONAL,
     "convolutional, wide, tied": replace(CONVOLUTIONAL, kernel=4, embedding=12, tied=True),
+    "decoder_only": DECODER_ONLY,
+    "decoder_only, untied, biased": replace(DECODER_ONLY, tied=False, bias=True, head_size=2),
+    "decoder_only, modern": replace(
+        DECODER_ONLY,
+        positions="rotary",
+        norm="rms",
+        activation="swiglu",
+        key_value_heads=2,
+        tied=False,
+        window=6,
+    ),
+    "summarise": SUMMARISE,
+    "summarise, every sight, tied": replace(
+        SUMMARISE, sights=("compressed", "full", "local"), slot=3, tied=True
+    ),
+    "universal": UNIVERSAL,
+    "universal, halting": replace(UNIVERSAL, halting="act", decoder_steps=3),
+    "universal, halting, pre-norm, relative, untied": replace(
+        UNIVERSAL, halting="act", norm="pre", positions="relative", reach=3, tied=False
+    ),
 }
 """Configs by name; that of a kind alone is its plain one."""
 

@@ -12,7 +12,10 @@ import pytest
 from flax import nnx
 
 from attention_jax.data.batches import Batch
+from attention_jax.models.decoder_only import DecoderOnlyConfig
+from attention_jax.models.decoder_only_sequence import target_to_source
 from attention_jax.models.places import PARTS, Place
+from attention_jax.models.summarise import SummariseConfig
 from attention_jax.models.transformer import TransformerConfig, Weights
 from attention_jax.training.step import mean_loss
 from tests.models.family import (
@@ -114,20 +117,27 @@ def test_explain_gives_every_rows_weights_and_leaves_the_logits_alone(made):
     logits, found = made.explained(made.params, SOURCE, TARGET)
     np.testing.assert_array_equal(bits(logits), bits(plain))
     real = SOURCE != 0
+    # Source and target, in one sequence, with padding before both or behind them.
+    joined = isinstance(made.config, DecoderOnlyConfig | SummariseConfig)
     for place, weights in found.items():
         assert isinstance(place, Place) and place.part in PARTS
         sides = {"encoder": (7, 7), "decoder": (5, 5), "cross": (5, 7)}[place.part]
+        sides = (12, 12) if joined else sides
         assert weights.shape[0] == ROWS and weights.shape[2:] == sides
         weights = np.asarray(weights)
         assert (weights >= 0).all()
         if place.part == "decoder":
             assert not np.triu(weights, 1).any()
-        else:
+        if isinstance(made.config, DecoderOnlyConfig):
+            assert not target_to_source(weights, SOURCE).swapaxes(1, 3)[~real].any()
+        elif place.part != "decoder":
             assert not weights.swapaxes(1, 3)[~real].any()  # no padding is seen
         sums = weights.sum(-1)
         assert (sums < 1 + 1e-5).all()
         # Where rows see what lies before them alone, the first one sees nothing.
         blind = int(place.part != "cross" and made.name.startswith("intra_attention"))
+        if isinstance(made.config, SummariseConfig):  # or no whole slot
+            blind = (made.config.sights[place.layer] == "compressed") * (made.config.slot - 1)
         assert not sums[..., :blind].any()
         seeing = np.ones(sums.shape, bool) if place.part != "encoder" else real[:, None]
         seeing = np.broadcast_to(seeing, sums.shape)[..., blind:]
@@ -154,6 +164,8 @@ def test_asking_for_all_weights_gives_what_a_function_is_given(kind):
         stacks = [[leaf for place, leaf in found.items() if place.part == part] for part in PARTS]
         found = Weights(*((len(stack), *stack[0].shape) for stack in stacks))
         every = Weights(*(leaf.shape for leaf in every))
+    if isinstance(kind.config, DecoderOnlyConfig):  # the same
+        found, every = (len(found), *next(iter(found.values())).shape), every.shape
     assert every == found
 
 

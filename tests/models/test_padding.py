@@ -104,9 +104,14 @@ def learner(request):
 
 def with_padding(params, filling):
     """The parameters with another embedding of padding in the source."""
-    table = np.array(params["source_embedding"]["table"])
+    table = np.array(params[name := name_of_table(params)]["table"])
     table[0] = FILLINGS[filling](table[0])
-    return {**params, "source_embedding": {"table": jnp.asarray(table)}}
+    return {**params, name: {"table": jnp.asarray(table)}}
+
+
+def name_of_table(params):
+    """What the source is looked up in; where source and target are one sequence, there is one."""
+    return "source_embedding" if "source_embedding" in params else "embedding"
 
 
 def seen(config, logits):
@@ -140,8 +145,9 @@ def test_rows_of_a_batch_do_not_see_each_other(model):
 
 
 def test_a_row_beside_one_that_is_not_finite_stays_as_it_is(model):
-    table = model.params["source_embedding"]["table"].at[20].set(jnp.nan)
-    broken = {**model.params, "source_embedding": {"table": table}}
+    name = name_of_table(model.params)
+    table = model.params[name]["table"].at[20].set(jnp.nan)
+    broken = {**model.params, name: {"table": table}}
     source = SOURCE.copy()
     source[1, :2] = 20
     # A shared table makes the logit of token 20 from the same row.
@@ -179,7 +185,7 @@ def test_loss_and_gradients_do_not_depend_on_the_sources_padding(learner, fillin
     loss, gradient = learner.slope_of(learner.params, SOURCE, TARGET, key, WEIGHTS)
     other, found = learner.slope_of(changed, SOURCE, TARGET, key, WEIGHTS)
     assert np.isfinite(loss) and bits(other) == bits(loss)
-    table = gradient["source_embedding"]["table"]
+    table = gradient[name_of_table(gradient)]["table"]
     assert np.asarray(table, np.float32)[1:].any() and not np.asarray(table, np.float32)[0].any()
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(bits(a), bits(b)), found, gradient)
 

@@ -1,0 +1,97 @@
+"""Folders of every kind, both ways: transformers' into ours and ours into transformers.
+
+Transformers answers from a process of its own (`kinds_peer.py`), as in `test_huggingface_peers`.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from attention_jax.interop import read_metadata, read_tensors
+from attention_jax.interop.huggingface import Marks, load, save, to_the_front
+from tests.interop.peer_cases import CAUSAL
+
+pytestmark = pytest.mark.slow
+LENGTH = 12
+CLOSE = 1e-4
+
+
+def answers(home, name, questions):
+    """What transformers says, and what it found missing or too much."""
+    python = os.environ.get("ATTENTION_JAX_TORCH_PYTHON") or sys.executable
+    if python == sys.executable and importlib.util.find_spec("transformers") is None:
+        pytest.skip("no transformers here, and ATTENTION_JAX_TORCH_PYTHON names no Python with it")
+    files = home / f"{name}.json", home / f"{name}.safetensors"
+    files[0].write_text(json.dumps(questions))
+    script = Path(__file__).with_name("kinds_peer.py")
+    variables = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    subprocess.run(
+        [python, "-I", script, *files], check=True, timeout=500, env={**os.environ, **variables}
+    )
+    return read_tensors(files[1]), json.loads(read_metadata(files[1])["faults"])
+
+
+def rows(vocabulary, seed):
+    """Tokens and masks of three texts of different lengths; all tokens may stand in them."""
+    draw = np.random.default_rng(seed)
+    mask = np.arange(9) < np.array([[9], [5], [1]])
+    return draw.integers(0, vocabulary, (3, 9)), mask
+
+
+def question(home, name, architecture, config, seed):
+    tokens, mask = rows(config["vocab_size"], seed)
+    if (pad := config.get("pad_token_id")) is not None:
+        tokens[mask & (tokens == pad)] = (pad + 1) % config["vocab_size"]
+    asked = {"architecture": architecture, "config": config, "folder": str(home / name)}
+    return asked | {"tokens": tokens.tolist(), "mask": mask.tolist(), "length": LENGTH}
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """Questions, transformers' answers, and its answers about what was saved here."""
+    home = tmp_path_factory.mktemp("kinds")
+    questions = {
+        name: question(home, name, *case, seed) for seed, (name, case) in enumerate(CAUSAL.items())
+    }
+    first, _ = answers(home, "first", questions)
+    again = {}
+    for name, asked in questions.items():
+        pretrained = load(asked["folder"], tokenizer=False)
+        kind = json.loads(Path(asked["folder"], "config.json").read_text())["model_type"]
+        folder = save(home / f"{name} again", pretrained.model, kind=kind, marks=pretrained.marks)
+        again[name] = asked | {"config": None, "folder": str(folder)}
+    return questions, first, answers(home, "again", again)
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_a_language_model_of_transformers_is_read(name, both):
+    asked, first, _ = both[0][name], both[1], both[2]
+    pretrained = load(asked["folder"], tokenizer=False)
+    model, mask = pretrained.model, np.array(asked["mask"])
+    tokens = to_the_front(np.array(asked["tokens"]), mask, model.config.padding)
+    logits = np.asarray(nnx.jit(lambda model, tokens: model(tokens[:, :0], tokens))(model, tokens))
+    for side in ("left", "right"):
+        theirs = first[f"{name}/{side}/logits"]
+        real = np.sort(mask, 1) if side == "left" else mask
+        assert np.abs(theirs).max() > 0.5
+        assert np.abs(logits[mask] - theirs[real]).max() < CLOSE
+    written = pretrained.written(tokens, LENGTH)
+    theirs = first[f"{name}/written"]
+    theirs = np.pad(theirs, ((0, 0), (0, LENGTH - theirs.shape[1])), constant_values=-1)
+    np.testing.assert_array_equal(np.where(written == model.config.padding, -1, written), theirs)
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_what_is_saved_here_is_the_same_to_transformers(name, both):
+    _, first, (again, faults) = both
+    assert not any(faults[name].values()), faults[name]
+    for part in ("left/logits", "right/logits", "written"):
+        np.testing.assert_array_equal(again[f"{name}/{part}"], first[f"{name}/{part}"])
