@@ -27,6 +27,7 @@ commands:
   show       write a page to look at a model's attention to a sentence
   compare    put finished runs side by side in one report
   learn      train one of the family's other systems: language, vision, speech and so on
+  sample     write text with a language model that was learned here
   vectors    learn word vectors that a model's embeddings can start from
   replay     run a batch once more whose loss or gradient was not finite, and say what was not
   plan       compile a training step for devices that are not here: does it fit, how fast is it
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "show": _show,
         "compare": _compare,
         "learn": _learn,
+        "sample": _sample,
         "vectors": _vectors,
         "replay": _replay,
         "plan": _plan,
@@ -113,7 +115,7 @@ def _train(words: list[str]) -> None:
 
     from attention_jax.experiment import Experiment, read_config, run
     from attention_jax.models.kinds import KINDS
-    from attention_jax.models.transformer import PRESETS
+    from attention_jax.models.presets import PRESETS
     from attention_jax.training import peers
 
     default = Experiment()
@@ -128,8 +130,8 @@ def _train(words: list[str]) -> None:
     if kind != default.model.kind:
         default = replace(default, model=KINDS[kind]())
     preset = value_of(words, "--model.preset")
-    if kind == "transformer" and preset is not None and preset in PRESETS:
-        default = replace(default, model=PRESETS[preset])
+    if preset is not None and preset in PRESETS.get(kind, {}):
+        default = replace(default, model=PRESETS[kind][preset])
 
     def train(
         run: Path,
@@ -274,6 +276,12 @@ def _learn(words: list[str]) -> None:
     from attention_jax.tasks.learn_command import learn
 
     learn(words)
+
+
+def _sample(words: list[str]) -> None:
+    from attention_jax.tasks.sample_command import sample
+
+    sample(words)
 
 
 def _vectors(words: list[str]) -> None:

@@ -67,10 +67,13 @@ def test_show_tells_what_a_run_attends_to(finished, tmp_path, capsys):
         return
     assert code == 0 and said.startswith("run: ") and SENTENCE in page.read_text("utf-8")
     [reading] = read_run(finished.folder, SENTENCE)
-    parts = ("encoder", "decoder") if finished.kind == "intra_attention" else ()
-    assert [attention.name for attention in reading.attentions] == [*parts, "cross"]
+    own = {"intra_attention": ["encoder", "decoder", "cross"], "decoder_only": ["encoder", "decoder"]}
+    parts = own.get(finished.kind, ["cross"])
+    assert [attention.name for attention in reading.attentions] == parts
     for attention in reading.attentions:
-        assert len(attention.weights) == getattr(finished.one.model, "decoder_layers", 1)
+        model = finished.one.model
+        layers = getattr(model, "layers", 1) if finished.kind == "decoder_only" else 1
+        assert len(attention.weights) == getattr(model, "decoder_layers", layers)
         for weights in attention.weights:
             rows = 1 if attention.name == "cross" else slice(1, None)
             np.testing.assert_allclose(weights[:, rows].sum(-1), 1, atol=1e-5)

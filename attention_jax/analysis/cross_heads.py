@@ -2,7 +2,8 @@
 
 A model is asked through `explain` alone, so that Bahdanau's one attention, a stack of convolutions
 and a Transformer's heads are judged alike: each target word is linked to the source word that it
-attends to most (see `alignment`).
+attends to most (see `alignment`). Where source and target are one sequence, what its
+self-attention gives from target to source is judged.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from attention_jax.analysis.alignment import (
 )
 from attention_jax.analysis.sentences import first_of
 from attention_jax.data import Batch, DataConfig, Pair, Tokenizer, encode_pairs, eval_batches
+from attention_jax.models.decoder_only import DecoderOnly
+from attention_jax.models.decoder_only_sequence import target_to_source
 from attention_jax.models.places import Head, Place
 
 Errors = dict[Head, float]
@@ -213,8 +216,13 @@ def _maps(graph, params, batch: Batch, words: Words) -> dict[Place, Array]:
 
 
 def _cross(graph, params, batch: Batch, keep) -> dict[Place, Array]:
+    model = nnx.merge(graph, params)
+    joined = isinstance(model, DecoderOnly)  # source and target are one sequence
+
     def explain(place: Place, weights: Float[Array, "B H T S"]):
+        if joined:
+            return keep(target_to_source(weights, batch.source))
         return keep(weights) if place.part == "cross" else None
 
-    _, seen = nnx.merge(graph, params)(batch.source, batch.target_in, explain=explain)
+    _, seen = model(batch.source, batch.target_in, explain=explain)
     return {place: one for place, one in seen.items() if one is not None}

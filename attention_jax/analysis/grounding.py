@@ -77,15 +77,15 @@ def shares(
 
 
 def joined(
-    shares: Float[np.ndarray, "N M S"], chosen: Bool[np.ndarray, "N M"]
-) -> Float[np.ndarray, "N S"]:
+    shares: Float[np.ndarray, "*N M S"], chosen: Bool[np.ndarray, "*N M"]
+) -> Float[np.ndarray, "*N S"]:
     """The shares of the chosen boxes together, which do not overlap.
 
     Args:
       shares: of each of M boxes.
       chosen: which of them count.
     """
-    return np.minimum((np.asarray(shares) * np.asarray(chosen)[..., None]).sum(1), 1.0)
+    return np.minimum((np.asarray(shares) * np.asarray(chosen)[..., None]).sum(-2), 1.0)
 
 
 def grounding(weights: Float[np.ndarray, "N S"], shares: Float[np.ndarray, "N S"]) -> Grounding:

@@ -167,6 +167,7 @@ def attention_maps(folder: Path, sentence: str) -> dict[str, Any]:
 
     from attention_jax.data import END, START
     from attention_jax.decoding import DecodingConfig, Translator
+    from attention_jax.models.decoder_only_sequence import apart
     from attention_jax.models.places import PARTS
 
     experiment, tokenizer, graph, params = load(folder, read_config(folder).scoring.which)
@@ -183,6 +184,8 @@ def attention_maps(folder: Path, sentence: str) -> dict[str, Any]:
 
     weights = look(params, *(np.asarray([row], np.int32) for row in (source, target)))
     maps = {}
+    if weights and all(one.shape[-1] == len(source) + len(target) for one in weights.values()):
+        weights = apart(weights, len(source))  # source and target are one sequence
     for part in PARTS:
         layers = [np.asarray(weights[place]) for place in weights if place.part == part]
         if layers and layers[0].size and len({layer.shape for layer in layers}) == 1:

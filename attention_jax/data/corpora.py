@@ -13,6 +13,7 @@ from attention_jax.data.joined import joined
 from attention_jax.data.lines import DataError, Quarantined
 from attention_jax.data.long_documents import persons_in, reports
 from attention_jax.data.pair import Pair
+from attention_jax.data.prompted import prompted
 from attention_jax.data.quarantine import Policy, Quarantine
 from attention_jax.data.recall import pairs_in, recall
 from attention_jax.data.reversal import reversal, symbols_in
@@ -71,6 +72,9 @@ class DataConfig:
       limit: at most this many training pairs; None takes all.
       join: pairs that make one sentence, at most: each split holds its text by ones, by twos and so
         on up to this number, so that the same sentences are short and long; 1: as they are.
+      prompt: words in front of each source that say what to do, such as "translate to {target}:";
+        {target} becomes the target's language. A line to translate then needs them too.
+      both_ways: each pair also the other way round; {target} in the prompt tells which is meant.
       bad_lines: what to do about lines of your own text that are no text (invalid UTF-8, a NUL
         character, too long, no two columns): "refuse" the corpus, or "skip" them with the lines
         beside them, and list them in the run's quarantine.jsonl.
@@ -93,6 +97,8 @@ class DataConfig:
     bad_limit: float = 0.01
     cache: Path | None = None
     max_target: int | None = None
+    prompt: str = ""
+    both_ways: bool = False
 
     def __post_init__(self):
         if not self.corpus:
@@ -200,6 +206,8 @@ def load_corpus(config: DataConfig) -> Corpus:
     if config.join > 1:
         notes = [*notes, f"each split holds its text by ones, up to {config.join} pairs in one"]
         splits = joined(splits, config.join)
+    if config.prompt.strip() or config.both_ways:
+        splits = prompted(splits, config.prompt, (source, target), both=config.both_ways)
     return Corpus(name, source, target, splits, tuple(notes), tuple(quarantine.records))
 
 

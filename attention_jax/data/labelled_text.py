@@ -1,6 +1,5 @@
 """Sentences with a label each: what a sentence classifier learns from."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,10 @@ import numpy as np
 from attention_jax.data.lines import DataError
 from attention_jax.data.marked import Side, marked, marked_length
 from attention_jax.data.pair import Pair
+from attention_jax.data.row_checks import check_sizes, digest_of, left_out
 from attention_jax.data.sentence_kinds import sentence_kinds
 from attention_jax.data.text import Splits, read_folder, read_tsv, split_pairs
-from attention_jax.data.tokens import SMALLEST, Tokenizer
+from attention_jax.data.tokens import Tokenizer
 
 
 class LabelledBatch(NamedTuple):
@@ -101,53 +101,14 @@ def read_labelled_text(
         encoded = tokenizer.encode_all(pair.source for pair in pairs)
         short = [marked_length([Side(ids)]) <= config.max_length for ids in encoded]
         notes += left_out(split, short, config.max_length)
+        if not any(short):
+            continue
         sides = [[Side(ids)] for ids, fits in zip(encoded, short, strict=True) if fits]
         texts[split] = [pair for pair, fits in zip(pairs, short, strict=True) if fits]
         found = np.array([numbers[pair.target] for pair in texts[split]], np.int32)
         tokens, _ = marked(sides, config.max_length)
         rows[split] = LabelledBatch(tokens, found, np.ones(len(found), np.float32))
     return LabelledText(tokenizer, labels, texts, rows, tuple(notes))
-
-
-def check_sizes(config: Any) -> None:
-    """Refuses sizes that no rows can have.
-
-    Raises:
-      DataError: one of vocabulary, max_length, rows and limit does not fit.
-    """
-    for name, least in (("vocabulary", SMALLEST), ("max_length", 4), ("rows", 1), ("limit", 1)):
-        value = getattr(config, name)
-        if value is not None and value < least:
-            raise DataError(f"{name} is {value}; it must be at least {least}")
-
-
-def left_out(split: str, short: Sequence[bool], longest: int) -> list[str]:
-    """A note on how many texts of a split are too long, or none.
-
-    Raises:
-      DataError: all are.
-    """
-    if not any(short):
-        raise DataError(
-            f"none of {len(short):,} {split} texts has at most {longest} tokens, marks included"
-        )
-    long = len(short) - sum(short)
-    if not long:
-        return []
-    return [
-        f"{split}: left out {long:,} of {len(short):,} texts with more than {longest} tokens, "
-        "marks included"
-    ]
-
-
-def digest_of(tokenizer: Tokenizer, labels: Sequence[str], rows: Mapping[str, Any]) -> str:
-    """SHA-256 of all that decides what a model sees, in hex."""
-    found = hashlib.sha256("\n".join([tokenizer.digest(), *labels]).encode())
-    for split, batch in rows.items():
-        for array in batch:
-            found.update(f"{split} {array.shape} {array.dtype}".encode())
-            found.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
-    return found.hexdigest()
 
 
 def _read(config: LabelledTextConfig) -> tuple[Splits, list[str]]:

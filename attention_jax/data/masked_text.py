@@ -5,7 +5,6 @@ Pretraining", section 3.3 (a sentence beside its translation, so that a hidden w
 the other language).
 """
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from attention_jax.data.lines import DataError
 from attention_jax.data.marked import Side, marked, marked_length, mask_of
 from attention_jax.data.masking import MaskedBatch, unmasked
 from attention_jax.data.pair import Pair
+from attention_jax.data.row_checks import check_sizes, digest_of, left_out
 from attention_jax.data.text import Splits, read_folder, read_sides, split_pairs
-from attention_jax.data.tokens import SMALLEST, Tokenizer
+from attention_jax.data.tokens import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,9 @@ class MaskedTextConfig:
 
     def __post_init__(self):
         """Refuses what no rows can be made of."""
-        for name, least in (("vocabulary", SMALLEST), ("max_length", 4), ("rows", 1)):
-            if getattr(self, name) < least:
-                raise DataError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+        check_sizes(self)
         if not 0 < self.share < 1:
             raise DataError(f"share is {self.share}; a number between 0 and 1 would fit")
-        if self.limit is not None and self.limit < 1:
-            raise DataError(f"limit is {self.limit}; at least 1, or None for all, would fit")
         for name in ("language", "other"):
             value = getattr(self, name)
             if value is not None and not re.fullmatch(r"[A-Za-z0-9_-]+", value):
@@ -86,11 +82,7 @@ class MaskedText:
 
     def digest(self) -> str:
         """SHA-256 of all tokens of all splits, in hex."""
-        found = hashlib.sha256(self.tokenizer.digest().encode())
-        for split, rows in self.rows.items():
-            found.update(f"{split} {rows.tokens.shape}".encode())
-            found.update(rows.tokens.astype("<i4").tobytes() + rows.types.astype("<i4").tobytes())
-        return found.hexdigest()
+        return digest_of(self.tokenizer, (), self.rows)
 
 
 def read_masked_text(config: MaskedTextConfig, tokenizer: Tokenizer | None = None) -> MaskedText:
@@ -103,31 +95,22 @@ def read_masked_text(config: MaskedTextConfig, tokenizer: Tokenizer | None = Non
     splits = {**splits, "train": splits["train"][: config.limit]}
     both = config.other is not None
     if tokenizer is None:
-        sides = (
-            side for pair in splits["train"] for side in (pair.source, pair.target)[: 1 + both]
-        )
-        tokenizer = Tokenizer.train(sides, config.vocabulary)
+        texts = [pair.source for pair in splits["train"]]
+        texts += [pair.target for pair in splits["train"]] if both else []
+        tokenizer = Tokenizer.train(texts, config.vocabulary)
     kept, rows = {}, {}
     for split, pairs in splits.items():
         one = [Side(ids, 0) for ids in tokenizer.encode_all(pair.source for pair in pairs)]
         two = [Side(ids, 1) for ids in tokenizer.encode_all(pair.target for pair in pairs)]
-        forms = [
-            [[a, b], [b, a], [a], [b]] if both else [[a]] for a, b in zip(one, two, strict=True)
-        ]
-        fit = [marked_length(form[0]) <= config.max_length for form in forms]
-        if not any(fit):
-            raise DataError(
-                f"none of {len(pairs):,} {split} texts has at most {config.max_length} tokens, "
-                "marks included"
-            )
-        if not all(fit):
-            notes.append(
-                f"{split}: left out {len(fit) - sum(fit):,} of {len(fit):,} texts with more than "
-                f"{config.max_length} tokens, marks included"
-            )
-        flat = [row for form, short in zip(forms, fit, strict=True) if short for row in form]
+        sides = zip(one, two, strict=True)
+        forms = [[[a, b], [b, a], [a], [b]] if both else [[a]] for a, b in sides]
+        short = [marked_length(form[0]) <= config.max_length for form in forms]
+        notes += left_out(split, short, config.max_length)
+        if not any(short):
+            continue
+        flat = [row for form, fits in zip(forms, short, strict=True) if fits for row in form]
         rows[split] = unmasked(*marked(flat, config.max_length), config.share)
-        kept[split] = [pair for pair, short in zip(pairs, fit, strict=True) if short]
+        kept[split] = [pair for pair, fits in zip(pairs, short, strict=True) if fits]
     return MaskedText(tokenizer, kept, rows, tuple(notes))
 
 

@@ -66,8 +66,10 @@ def _cut(ids: np.ndarray, length: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """A document's tokens and labels, in pieces that fit a row."""
     marked = np.concatenate([[START], ids, [END]]).astype(np.int32)
     starts = range(0, len(marked) - 1, length)
-    return [(marked[at : at + length][: len(marked) - 1 - at], marked[at + 1 :][:length])
-            for at in starts]
+    return [
+        (marked[at : at + length][: len(marked) - 1 - at], marked[at + 1 :][:length])
+        for at in starts
+    ]
 
 
 def _rows(sizes: Sequence[int], length: int) -> list[list[int]]:

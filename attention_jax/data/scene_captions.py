@@ -75,6 +75,6 @@ def captioned(scenes: Sequence[Scene], seed: int) -> tuple[CaptionBatch, Gold]:
         pictures(scenes, seed),
         rectangle([[START, *row] for row in ids], LENGTH),
         target_out,
-        np.float32(target_out != 0),
+        (target_out != 0).astype(np.float32),
     )
     return batch, Gold(boxes(scenes), named)

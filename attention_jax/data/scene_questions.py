@@ -27,6 +27,8 @@ KINDS = ("colour", "shape", "size", "place", "count", "existence")
 NUMBERS = ("zero", "one", "two", "three")
 LENGTH = 9
 """tokens of the longest question, and the mark before it"""
+TOGETHER = 4
+"""Q, the most questions about one picture in a row: it is looked at once for all of them"""
 
 
 class Question(NamedTuple):
@@ -40,27 +42,26 @@ class Question(NamedTuple):
 
 
 class QuestionBatch(NamedTuple):
-    """Pictures, questions and answers."""
+    """Pictures with up to Q questions about each, and the answers."""
 
     pictures: UInt8[np.ndarray, "B SIDE SIDE 3"]
-    questions: Int[np.ndarray, "B T"]
-    """a start mark, whose features the answer is read from, then the question, then padding"""
-    answers: Int[np.ndarray, " B"]
+    questions: Int[np.ndarray, "B Q T"]
+    """a start mark, whose features the answer is read from, then the question, then padding; where
+    there are fewer questions, padding alone"""
+    answers: Int[np.ndarray, "B Q"]
     """places in `ANSWERS`"""
-    weights: Float[np.ndarray, " B"]
-    """1 for a question, 0 for an empty row"""
+    weights: Float[np.ndarray, "B Q"]
+    """1 for a question, 0 where there is none"""
 
 
 class Asked(NamedTuple):
     """What is known of each question besides."""
 
-    kinds: Int[np.ndarray, " N"]
-    """places in `KINDS`"""
-    scenes: Int[np.ndarray, " N"]
-    """which scene of the split it is about"""
+    kinds: Int[np.ndarray, "N Q"]
+    """places in `KINDS`; -1 where there is no question"""
     boxes: Int[np.ndarray, "N MOST 4"]
-    """of all things of the scene: top, left, bottom and right in pixels"""
-    about: Bool[np.ndarray, "N MOST"]
+    """of all things of the picture: top, left, bottom and right in pixels"""
+    about: Bool[np.ndarray, "N Q MOST"]
     """the things that the answer is read from"""
 
 
@@ -124,21 +125,40 @@ def balanced(scenes: Sequence[Scene], count: int, seed: int) -> list[tuple[int, 
 
 
 def asked(scenes: Sequence[Scene], count: int, seed: int) -> tuple[QuestionBatch, Asked]:
-    """Balanced questions about the scenes as rows; see `balanced` for the arguments."""
-    chosen = balanced(scenes, count, seed)
-    numbers = np.array([number for number, _ in chosen], np.int32)
-    rows = [[START, *QUESTION_WORDS.encode(question.text)] for _, question in chosen]
-    about = np.zeros((len(chosen), MOST), bool)
-    for row, (_, question) in enumerate(chosen):
-        about[row, list(question.about)] = True
+    """Balanced questions about the scenes, `TOGETHER` about one picture in a row.
+
+    A scene with more of them has several rows, one without any has none. See `balanced` for the
+    arguments.
+    """
+    of: dict[int, list[Question]] = {}
+    for number, question in balanced(scenes, count, seed):
+        of.setdefault(number, []).append(question)
+    rows = [
+        (number, together[at : at + TOGETHER])
+        for number, together in of.items()
+        for at in range(0, len(together), TOGETHER)
+    ]
+    shape = len(rows), TOGETHER
     batch = QuestionBatch(
-        pictures(scenes, seed)[numbers],
-        rectangle(rows, LENGTH),
-        np.array([ANSWERS.index(question.answer) for _, question in chosen], np.int32),
-        np.ones(len(chosen), np.float32),
+        pictures([scenes[number] for number, _ in rows], seed),
+        np.zeros((*shape, LENGTH), np.int32),
+        np.zeros(shape, np.int32),
+        np.zeros(shape, np.float32),
     )
-    kinds = np.array([KINDS.index(question.kind) for _, question in chosen], np.int32)
-    return batch, Asked(kinds, numbers, boxes(scenes)[numbers], about)
+    known = Asked(
+        np.full(shape, -1, np.int32),
+        boxes([scenes[number] for number, _ in rows]),
+        np.zeros((*shape, MOST), bool),
+    )
+    for row, (_, together) in enumerate(rows):
+        texts = [[START, *QUESTION_WORDS.encode(one.text)] for one in together]
+        batch.questions[row, : len(together)] = rectangle(texts, LENGTH)
+        for place, question in enumerate(together):
+            batch.answers[row, place] = ANSWERS.index(question.answer)
+            batch.weights[row, place] = 1
+            known.kinds[row, place] = KINDS.index(question.kind)
+            known.about[row, place, list(question.about)] = True
+    return batch, known
 
 
 def _which(things: Sequence[Thing], wanted: str, by: str, words: str) -> Iterator[Question]:

@@ -14,9 +14,9 @@ import numpy as np
 
 from attention_jax.data.conll import read_conll
 from attention_jax.data.entities import Tagged, entities
-from attention_jax.data.labelled_text import check_sizes, digest_of, left_out
 from attention_jax.data.lines import DataError
 from attention_jax.data.marked import Side, marked, marked_length
+from attention_jax.data.row_checks import check_sizes, digest_of, left_out
 from attention_jax.data.tokens import Tokenizer
 
 
@@ -107,6 +107,8 @@ def read_tagged_text(config: TaggedTextConfig, tokenizer: Tokenizer | None = Non
         sides = [[Side([token for word in one for token in word])] for one in pieces]
         short = [marked_length(row) <= config.max_length for row in sides]
         notes += left_out(split, short, config.max_length)
+        if not any(short):
+            continue
         kept[split] = [one for one, fits in zip(sentences, short, strict=True) if fits]
         pieces = [one for one, fits in zip(pieces, short, strict=True) if fits]
         tokens, _ = marked(

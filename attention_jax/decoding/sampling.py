@@ -150,8 +150,10 @@ def sample(
             f"the prompt has room for {prompt.shape[1]} tokens and length is {length}; at least 1 "
             "of each would fit"
         )
-    start, step = _cached(model, prompt, length) if context is None else _reread(
-        model, prompt, length, context
+    start, step = (
+        _cached(model, prompt, length)
+        if context is None
+        else _reread(model, prompt, length, context)
     )
     rows = prompt.shape[0]
 
@@ -236,9 +238,7 @@ def _cached(model: Any, prompt: Array, length: int) -> tuple[Any, Callable[..., 
     return model.start(jnp.where(before, prompt, PAD)[:, :-1], length), model.step
 
 
-def _reread(
-    model: Any, prompt: Array, length: int, context: int
-) -> tuple[Any, Callable[..., Any]]:
+def _reread(model: Any, prompt: Array, length: int, context: int) -> tuple[Any, Callable[..., Any]]:
     """The text so far and where it ends, and the step that reads the last of it."""
     rows, read = prompt.shape
     text = jnp.pad(prompt, ((0, 0), (0, length)))

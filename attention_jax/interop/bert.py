@@ -100,7 +100,7 @@ def _member(
     prefix: str,
     architecture: str,
     fields: Mapping[str, Field] = _BERT_FIELDS,
-    names: Mapping[str | tuple[str, ...], str] = _BERT_NAMES,
+    names: Mapping[str, str] = _BERT_NAMES,
     padding: int = 0,
     skips: bool = False,
 ) -> Family:
@@ -113,7 +113,7 @@ def _member(
             "context": _context(skips, padding),
             "padding": count("pad_token_id", padding, least=0),
         },
-        names=names,
+        names=lambda config: names,
         architecture=architecture,
         prefix=prefix,
         views=lambda config: {

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from attention_jax.interop.continuing import continuation, padded
 from attention_jax.interop.marks import Marks
-from attention_jax.interop.pieces import check_text, encode, needed, shown
+from attention_jax.interop.pieces import encoded, needed, shown
 from attention_jax.models.decoder_only import DecoderOnly
 
 if TYPE_CHECKING:
@@ -51,18 +51,7 @@ class PretrainedDecoder:
           ValueError: there is no text, one is empty, is no valid Unicode or has a token of padding
             in it.
         """
-        if isinstance(texts, str) or not texts:
-            raise ValueError("found one string, or no text; a list of strings would fit")
-        for text in texts:
-            check_text(text)
-        found = encode(needed(self.tokenizer), list(texts))
-        for text, one in zip(texts, found, strict=True):
-            if not one.ids:
-                raise ValueError(f"{text!r:.60} has no token; a text would fit")
-            if self.model.config.padding in one.ids:
-                place = one.tokens[one.ids.index(self.model.config.padding)]
-                raise ValueError(f"a text has {place!r} in it, which is never seen: it is padding")
-        return padded([one.ids for one in found], self.model.config.padding)
+        return padded(encoded(self.tokenizer, texts, self._padding), self._padding)
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """Each token for a reader.
@@ -86,14 +75,12 @@ class PretrainedDecoder:
         Raises:
           ValueError: as `encode`, or there are not so many positions.
         """
-        tokens = self.encode(texts)
-        # Texts of about one length share a program.
-        wide = padded([list(row) for row in tokens], self.model.config.padding, STRIDE)
-        config = self.model.config
-        if config.positions == "learned" and wide.shape[1] - 1 + length > config.context:
-            wide = tokens
-        rows = self.written(wide, length)
-        kept = [[int(one) for one in row if one != config.padding] for row in rows]
+        rows, config = encoded(self.tokenizer, texts, self._padding), self.model.config
+        tokens = padded(rows, self._padding, STRIDE)  # texts of about one length share a program
+        if config.positions == "learned" and tokens.shape[1] - 1 + length > config.context:
+            tokens = padded(rows, self._padding)
+        found = self.written(tokens, length)
+        kept = [[int(one) for one in row if one != self._padding] for row in found]
         return needed(self.tokenizer).decode_batch(kept)
 
     def explain(self, text: str) -> tuple[list[str], Float[np.ndarray, "L H S S"]]:
@@ -105,6 +92,10 @@ class PretrainedDecoder:
         tokens = self.encode([text])
         weights = jax.device_get(_looked(*nnx.split(self.model, nnx.Param), tokens))
         return self.tokens(tokens[0].tolist()), weights[:, 0]
+
+    @property
+    def _padding(self) -> int:
+        return self.model.config.padding
 
 
 @partial(jax.jit, static_argnums=0)

@@ -7,8 +7,10 @@ from attention_jax.interop.bert import BERT
 from attention_jax.interop.family import Family, read
 from attention_jax.interop.gpt2 import GPT2
 from attention_jax.interop.llama import LLAMA
+from attention_jax.interop.marian import MARIAN
+from attention_jax.interop.t5 import T5
 
-FAMILIES: Mapping[str, Family] = {**BERT, "gpt2": GPT2, **LLAMA}
+FAMILIES: Mapping[str, Family] = {**BERT, "gpt2": GPT2, **LLAMA, "marian": MARIAN, "t5": T5}
 """By model_type."""
 
 

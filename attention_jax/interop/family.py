@@ -34,8 +34,8 @@ class Family:
       config: the class of our configs.
       model: from a config and `rngs` to our model.
       fields: our settings, and what config.json says of each.
-      names: our modules and tables, "*" for the number of a layer, and the folder's; of modules
-        that lie side by side in one of the folder's, all.
+      names: from a config to our modules and tables, "*" for the number of a layer, and what the
+        folder calls them; of modules that lie side by side in one of the folder's, all in a tuple.
       architecture: what transformers calls the class that a folder is written for.
       prefix: before the names of tensors; folders of a model without a head leave it out.
       outside: first words of names that never have it.
@@ -47,14 +47,13 @@ class Family:
         null, does not.
       left_out: a pattern of the names of tensors that ours has no use for.
       free: our settings that no folder has words for, and that change no output.
-      also: what else config.json says.
       absent: what a field that is left out says, where that is not what null says.
     """
 
     config: type
     model: Callable[..., Any]
     fields: Mapping[str, Field]
-    names: Mapping[str | tuple[str, ...], str]
+    names: Callable[[Any], Mapping[Any, str]]
     architecture: str
     prefix: str = ""
     outside: tuple[str, ...] = ()
@@ -64,7 +63,6 @@ class Family:
     must: Mapping[str, Any] = field(default_factory=dict)
     left_out: str = ""
     free: tuple[str, ...] = ()
-    also: Mapping[str, Any] = field(default_factory=dict)
     absent: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -87,19 +85,21 @@ def read(family: Family, form: Form) -> Any:
         raise ValueError(f"{error} ({names})") from None
 
 
-def written(family: Family, kind: str, config: Any) -> dict[str, Any]:
-    """The config.json of our config, without the marks of a tokenizer.
+def written(family: Family, kind: str, config: Any, marks: Form) -> dict[str, Any]:
+    """The config.json of our config.
 
     Args:
       family: of the kind.
       kind: the model_type.
       config: of our model.
+      marks: what it says of tokens that begin and end texts.
 
     Raises:
       ValueError: such a folder cannot say what the config does; the message names the settings.
     """
     form: dict[str, Any] = {"model_type": kind, "architectures": [family.architecture]}
-    form |= family.must | family.also | {"torch_dtype": "float32"}
+    form |= {name: fits for name, fits in family.must.items() if fits != {}}
+    form |= {**marks, "torch_dtype": "float32"}
     for ours, theirs in family.fields.items():
         form |= theirs.write(getattr(config, ours))
     again = read(family, form)

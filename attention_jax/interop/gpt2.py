@@ -21,6 +21,23 @@ def _inner(form: Mapping[str, Any]) -> int:
     return count("n_inner", 4 * count("n_embd").read(form)).read(form)
 
 
+_NAMES = {
+    "embedding": "wte",
+    "positions": "wpe.weight",
+    "layers.*.attention_norm": "h.*.ln_1",
+    (
+        "layers.*.attention.query",
+        "layers.*.attention.key",
+        "layers.*.attention.value",
+    ): "h.*.attn.c_attn",
+    "layers.*.attention.output": "h.*.attn.c_proj",
+    "layers.*.feed_forward_norm": "h.*.ln_2",
+    "layers.*.feed_forward.expand": "h.*.mlp.c_fc",
+    "layers.*.feed_forward.contract": "h.*.mlp.c_proj",
+    "norm": "ln_f",
+    "projection": "lm_head",
+}
+
 GPT2 = Family(
     config=DecoderOnlyConfig,
     model=DecoderOnly,
@@ -46,22 +63,7 @@ GPT2 = Family(
         "norm": always("layer"),
         "bias": always(True),
     },
-    names={
-        "embedding": "wte",
-        "positions": "wpe.weight",
-        "layers.*.attention_norm": "h.*.ln_1",
-        (
-            "layers.*.attention.query",
-            "layers.*.attention.key",
-            "layers.*.attention.value",
-        ): "h.*.attn.c_attn",
-        "layers.*.attention.output": "h.*.attn.c_proj",
-        "layers.*.feed_forward_norm": "h.*.ln_2",
-        "layers.*.feed_forward.expand": "h.*.mlp.c_fc",
-        "layers.*.feed_forward.contract": "h.*.mlp.c_proj",
-        "norm": "ln_f",
-        "projection": "lm_head",
-    },
+    names=lambda config: _NAMES,
     architecture="GPT2LMHeadModel",
     prefix="transformer.",
     outside=("lm_head",),

@@ -8,7 +8,6 @@ in it.
 import json
 import os
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +34,11 @@ from attention_jax.interop.folders import (
 )
 from attention_jax.interop.marks import Marks, marked, marks_of
 from attention_jax.interop.pieces import read_tokenizer
+from attention_jax.interop.seq2seq import PretrainedSeq2Seq
 from attention_jax.interop.slots import arranged, named
 from attention_jax.interop.tensors import read_tensors, write_tensors
 from attention_jax.models.decoder_only import DecoderOnly
+from attention_jax.models.encoder_decoder import EncoderDecoder
 from attention_jax.models.encoder_only import EncoderOnly
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Marks",
     "Pretrained",
     "PretrainedDecoder",
+    "PretrainedSeq2Seq",
     "folder_of",
     "load",
     "save",
@@ -62,7 +64,7 @@ def load(folder: str | Path, *, tokenizer: bool = True) -> Any:
 
     Returns:
       By config.json's model_type: `Pretrained` (bert, roberta, xlm-roberta, camembert, distilbert)
-      or `PretrainedDecoder` (gpt2, llama, mistral, qwen2).
+      `PretrainedDecoder` (gpt2, llama, mistral, qwen2) or `PretrainedSeq2Seq` (marian, t5).
 
     Raises:
       ValueError: there is no such folder, a file is missing or damaged, or says what cannot be or
@@ -91,12 +93,13 @@ def load(folder: str | Path, *, tokenizer: bool = True) -> Any:
     model = nnx.merge(graph, params)
     if isinstance(model, EncoderOnly):
         return Pretrained(name_of(folder), model, engine)
-    return PretrainedDecoder(name_of(folder), model, engine, marks)
+    kind = PretrainedSeq2Seq if isinstance(model, EncoderDecoder) else PretrainedDecoder
+    return kind(name_of(folder), model, engine, marks)
 
 
 def save(
     folder: str | Path,
-    model: EncoderOnly | DecoderOnly,
+    model: EncoderOnly | DecoderOnly | EncoderDecoder,
     tokenizer: Any = None,
     *,
     kind: str | None = None,
@@ -123,7 +126,8 @@ def save(
     folder = Path(folder)
     if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         raise ValueError(f"{folder} is there already; a new folder, or an empty one, would fit")
-    kind, form = _form_of(model, kind)
+    said = {} if isinstance(model, EncoderOnly) else marked(marks or Marks())
+    kind, form = _form_of(model, kind, said)
     params = {
         path: np.asarray(variable.get_value(), np.float32)
         for path, variable in nnx.to_flat_state(nnx.state(model, nnx.Param))
@@ -132,7 +136,6 @@ def save(
         if not np.isfinite(array).all():
             raise ValueError(f"{'.'.join(map(str, path))} holds what is no finite number")
     arrays = named(FAMILIES[kind], model.config, params)
-    form |= marked(marks or Marks())
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as workshop:
         made = Path(workshop) / "made"
@@ -145,14 +148,16 @@ def save(
     return folder
 
 
-def _form_of(model: Any, kind: str | None) -> tuple[str, dict[str, Any]]:
+def _form_of(
+    model: Any, kind: str | None, marks: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
     """The kind of folder that fits a model, and its config.json."""
     kinds = [kind_of(kind)] if kind is not None else list(FAMILIES)
     kinds = [one for one in kinds if isinstance(model.config, FAMILIES[one].config)]
     reasons = []
     for one in kinds:
         try:
-            return one, written(FAMILIES[one], one, model.config)
+            return one, written(FAMILIES[one], one, model.config, marks)
         except ValueError as error:
             reasons.append(f"{one}: {error}")
     if not reasons:

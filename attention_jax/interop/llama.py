@@ -74,8 +74,9 @@ def _qwen2_window(form: Form) -> int | None:
 
 
 def _write_qwen2_window(value: int | None) -> dict[str, Any]:
-    used = value is not None
-    return {"use_sliding_window": used, "sliding_window": value} | ({"max_window_layers": 0} * used)
+    if value is None:
+        return {"use_sliding_window": False, "sliding_window": None}
+    return {"use_sliding_window": True, "sliding_window": value, "max_window_layers": 0}
 
 
 _FIELDS = {
@@ -118,7 +119,7 @@ def _member(architecture: str, absent: Mapping[str, Any], **fields: Field) -> Fa
         config=DecoderOnlyConfig,
         model=DecoderOnly,
         fields=_FIELDS | fields,
-        names=_NAMES,
+        names=lambda config: _NAMES,
         architecture=architecture,
         prefix="model.",
         outside=("lm_head",),

@@ -10,19 +10,27 @@ class Marks(NamedTuple):
     """The tokens that a folder's config.json names.
 
     Attributes:
-      start: what a decoder is given first; None where a text simply goes on.
+      begin: what stands in front of a text, where a tokenizer puts it there.
+      start: what a decoder behind an encoder is given first.
       ends: each of which ends a text.
       last: what stands at the last place of a text that did not end; None: whatever is likeliest.
       never: tokens that are not to be written.
     """
 
+    begin: int | None = None
     start: int | None = None
     ends: tuple[int, ...] = ()
     last: int | None = None
     never: tuple[int, ...] = ()
 
 
-_NAMES = {"start": "decoder_start_token_id", "ends": "eos_token_id", "last": "forced_eos_token_id"}
+_SINGLE = {
+    "begin": "bos_token_id",
+    "start": "decoder_start_token_id",
+    "last": "forced_eos_token_id",
+}
+_MOST = 1_000
+"""marks of one kind"""
 
 
 def marks_of(form: Mapping[str, Any]) -> Marks:
@@ -31,37 +39,33 @@ def marks_of(form: Mapping[str, Any]) -> Marks:
     Raises:
       ValueError: one is no token.
     """
-    start, ends, last = (form.get(name) for name in _NAMES.values())
-    start = None if start is None else whole(_NAMES["start"], start)
-    last = None if last is None else whole(_NAMES["last"], last)
-    ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
-    never = form.get("bad_words_ids")
-    never = [] if never is None else never
-    single = isinstance(never, list) and all(isinstance(one, list) for one in never)
-    if not single or len(ends) > 1_000 or len(never) > 1_000:
+    single = {
+        ours: None if form.get(name) is None else whole(name, form[name])
+        for ours, name in _SINGLE.items()
+    }
+    ends = form.get("eos_token_id")
+    ends = ends if isinstance(ends, list) else [] if ends is None else [ends]
+    never = form.get("bad_words_ids") or []
+    if not isinstance(never, list) or not all(isinstance(one, list) for one in never):
+        raise ValueError(f"bad_words_ids is {never!r:.60}; a list of lists would fit")
+    if max(len(ends), len(never)) > _MOST:
         raise ValueError(
-            f"bad_words_ids is {never!r:.60}; a list of lists, at most 1,000 of them, would fit"
+            f"eos_token_id has {len(ends)} tokens and bad_words_ids {len(never)}; {_MOST:,} of each "
+            "would fit"
         )
     return Marks(
-        start,
-        tuple(whole(_NAMES["ends"], one) for one in ends),
-        last,
-        tuple(whole("bad_words_ids", one[0]) for one in never if len(one) == 1),
+        **single,
+        ends=tuple(whole("eos_token_id", one) for one in ends),
+        never=tuple(whole("bad_words_ids", one[0]) for one in never if len(one) == 1),
     )
 
 
 def marked(marks: Marks) -> dict[str, Any]:
     """What a config.json says of marks."""
-    form: dict[str, Any] = {}
-    if marks.start is not None:
-        form["decoder_start_token_id"] = marks.start
-    if marks.ends:
-        form["eos_token_id"] = marks.ends[0] if len(marks.ends) == 1 else list(marks.ends)
-    if marks.last is not None:
-        form["forced_eos_token_id"] = marks.last
-    if marks.never:
-        form["bad_words_ids"] = [[token] for token in marks.never]
-    return form
+    ends = None if not marks.ends else marks.ends[0] if len(marks.ends) == 1 else list(marks.ends)
+    form: dict[str, Any] = {"bos_token_id": marks.begin, "eos_token_id": ends}
+    form |= {_SINGLE[name]: getattr(marks, name) for name in ("start", "last")}
+    return form | ({"bad_words_ids": [[token] for token in marks.never]} if marks.never else {})
 
 
 def _padding(form: Mapping[str, Any]) -> int:

@@ -68,6 +68,29 @@ def encode(engine: "Tokenizer", texts: Sequence[str | tuple[str, str]]) -> list[
         raise ValueError(f"the tokenizer cannot encode: {error!s:.300}") from None
 
 
+def encoded(
+    engine: "Tokenizer | None", texts: Sequence[str], padding: int
+) -> list[list[int]]:
+    """The tokens of each text, marks included.
+
+    Raises:
+      ValueError: there is no tokenizer or no text, one is empty, is no valid Unicode or has the
+        token of padding in it.
+    """
+    if isinstance(texts, str) or not texts:
+        raise ValueError("found one string, or no text; a list of strings would fit")
+    for text in texts:
+        check_text(text)
+    found = encode(needed(engine), list(texts))
+    for text, one in zip(texts, found, strict=True):
+        if not one.ids:
+            raise ValueError(f"{text!r:.60} has no token; a text would fit")
+        if padding in one.ids:
+            place = one.tokens[one.ids.index(padding)]
+            raise ValueError(f"a text has {place!r} in it, which is never seen: it is padding")
+    return [one.ids for one in found]
+
+
 def check_text(text: str) -> None:
     """Refuses what is no text.
 

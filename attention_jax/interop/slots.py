@@ -1,7 +1,7 @@
 """Tensors by the names of a folder, as parameters of our model by their paths, and back."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,13 +68,15 @@ def slots(family: Family, config: Any, shapes: Mapping[Path, tuple[int, ...]]) -
       config: of our model.
       shapes: of our parameters, by path.
     """
-    homes: dict[str, list[Path]] = {}
+    modules = _modules(family, config)
+    homes: dict[str, list[tuple[int, Path]]] = {}
     for path in shapes:
-        homes.setdefault(_their_name(family, path), []).append(path)
+        name, order = _their_name(modules, path)
+        homes.setdefault(name, []).append((order, path))
     views = family.views(config)
     made = []
-    for name, paths in homes.items():
-        paths = tuple(sorted(paths, key=lambda path: _order(family, path)))
+    for name, held in homes.items():
+        paths = tuple(path for _, path in sorted(held, key=lambda one: one[0]))
         usual = View(axes=(1, 0)) if family.turned and paths[0][-1] == "kernel" else View()
         sizes = tuple(shapes[path] for path in paths)
         made.append(Slot(name, paths, sizes, views.get(name, usual)))
@@ -167,34 +169,25 @@ def _checked(slot: Slot, array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _their_name(family: Family, path: Path) -> str:
-    """What the folder calls our parameter, or the tensor that it is a part of."""
-    key, layer = _key(path)
-    for ours, theirs in _named(family):
-        if ours == key:
-            return theirs.replace("*", layer, 1)
-    module, _, leaf = key.rpartition(".")
-    for ours, theirs in _named(family):
-        if ours == module:
-            return f"{theirs.replace('*', layer, 1)}.{_LEAVES[leaf]}"
-    raise ValueError(f"no folder of the kind has a place for {'.'.join(map(str, path))}")
+def _modules(family: Family, config: Any) -> dict[str, tuple[str, int]]:
+    """What the folder calls each of our modules and tables, and its place among those joined."""
+    found = {}
+    for ours, theirs in family.names(config).items():
+        for order, one in enumerate((ours,) if isinstance(ours, str) else ours):
+            found[one] = theirs, order
+    return found
 
 
-def _order(family: Family, path: Path) -> int:
-    """Which of the modules that share a tensor this is of."""
-    module = _key(path)[0].rpartition(".")[0]
-    return next((n for n, (ours, _) in enumerate(_named(family)) if ours == module), 0)
-
-
-def _named(family: Family) -> Iterator[tuple[str, str]]:
-    for ours, theirs in family.names.items():
-        for one in (ours,) if isinstance(ours, str) else ours:
-            yield one, theirs
-
-
-def _key(path: Path) -> tuple[str, str]:
-    """The path with "*" for the number of its layer, and that number."""
+def _their_name(modules: Mapping[str, tuple[str, int]], path: Path) -> tuple[str, int]:
+    """What the folder calls our parameter, or the tensor that it is a part of, and its place."""
     at = next((place for place, part in enumerate(path) if isinstance(part, int)), None)
-    if at is None:
-        return ".".join(map(str, path)), ""
-    return ".".join([*map(str, path[:at]), "*", *map(str, path[at + 1 :])]), str(path[at])
+    parts, layer = list(map(str, path)), ""
+    if at is not None:
+        layer, parts[at] = parts[at], "*"
+    whole, module, leaf = ".".join(parts), ".".join(parts[:-1]), ""
+    if whole not in modules:
+        whole, leaf = module, f".{_LEAVES.get(parts[-1])}"
+    if whole not in modules:
+        raise ValueError(f"no folder of the kind has a place for {'.'.join(map(str, path))}")
+    theirs, order = modules[whole]
+    return theirs.replace("*", layer, 1) + leaf, order

@@ -26,7 +26,7 @@ class CaptioningConfig:
     """features in which a state is compared with a cell"""
     gate: bool = True
     """the state says, by β, how much of what is seen counts"""
-    dropout: float = 0.1
+    dropout: float = 0.0
     """rate on words and before logits; rounded to 1/256"""
     kind: Literal["captioning"] = field(default="captioning", kw_only=True)
     """which model this is a config of"""

@@ -23,7 +23,7 @@ class CellsConfig:
     """features of a block of 2 by 2 pixels"""
     channels: int = 64
     """features of a cell of 4 by 4 pixels"""
-    convolutions: int = 1
+    convolutions: int = 2
     """how many times a cell sees its neighbours"""
     positions: bool = True
     """cells know where they are, by a learned vector each"""

@@ -1,8 +1,13 @@
 """How a source and its target, or several texts, stand in one sequence."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
+
+from attention_jax.models.places import Part, Place
 
 
 def to_the_front(
@@ -35,6 +40,30 @@ def target_to_source(
     places = (jnp.arange(length)[None] + padding[:, None]) % max(length, 1)
     block = weights[:, :, length:, :length]
     return jnp.take_along_axis(block, places[:, None, None], axis=3)
+
+
+def apart(weights: Mapping[Place, Array], length: int) -> dict[Place, Array]:
+    """Attention over a source and its target as what three attentions do elsewhere.
+
+    Args:
+      weights: [..., N, N] by place, of a source without padding and its target behind it.
+      length: S, tokens of the source.
+
+    Returns:
+      "encoder" [..., S, S], "decoder" [..., T, T] and "cross" [..., T, S]; rows of the last two sum
+      to one together.
+    """
+    before, after = slice(None, length), slice(length, None)
+    blocks: dict[Part, Any] = {
+        "encoder": (before, before),
+        "decoder": (after, after),
+        "cross": (after, before),
+    }
+    return {
+        Place(part, place.layer): found[(..., *block)]
+        for part, block in blocks.items()
+        for place, found in weights.items()
+    }
 
 
 def positions_in(segments: Int[Array, "B T"]) -> Int[Array, "B T"]:

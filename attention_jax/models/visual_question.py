@@ -38,9 +38,10 @@ __all__ = ["VisualQuestion", "VisualQuestionConfig"]
 
 
 class VisualQuestion(nnx.Module):
-    """From pictures and questions to logits for each answer.
+    """From pictures, and questions about each, to logits for each answer.
 
-    Padding (0) is never seen, and may stand only at the end of a question.
+    A picture is looked at once for all its questions, which know nothing of each other. Padding (0)
+    is never seen, and may stand only at the end of a question.
     """
 
     def __init__(self, config: VisualQuestionConfig, *, rngs: nnx.Rngs):
@@ -60,7 +61,7 @@ class VisualQuestion(nnx.Module):
     def __call__(
         self,
         pictures: UInt8[Array, "B rows columns 3"],
-        questions: Int[Array, "B T"],
+        questions: Int[Array, "B Q T"],
         *,
         rng: Array | None = None,
         explain: bool | Callable[[Place, Array], Any] = False,
@@ -73,41 +74,45 @@ class VisualQuestion(nnx.Module):
 
         Args:
           pictures: red, green and blue from 0 to 255.
-          questions: a mark, then words, padding (0) at the end.
+          questions: Q about each picture: a mark, then words, padding (0) at the end.
           rng: a `jax.random` key switches dropout on.
-          explain: True also gives all attention weights by `Place`: "encoder" [B, H, T, T] of the
-            question to itself, "cross" [B, H, T, S] to the cells, row by row. A function is given
-            every place and its weights, and only what it returns is kept. The logits stay the same.
-          heads: is given every place and what its heads give there, [B, T, H, K], and returns what
-            goes into the output projection instead: to gate heads, to replace them, to look.
+          explain: True also gives all attention weights by `Place`: "encoder" [B·Q, H, T, T] of
+            each question to itself, "cross" [B, H, Q·T, S] of all their words to the cells, row by
+            row. A function is given every place and its weights, and only what it returns is kept.
+            The logits stay the same.
+          heads: is given every place and what its heads give there, [B·Q, T, H, K] or
+            [B, Q·T, H, K], and returns what goes into the output projection instead: to gate heads,
+            to replace them, to look.
           score: of all attentions.
           attend: computes all attentions, called as `functional.attend`.
           arrange: called with activations and their letters; says where they lie on devices.
 
         Returns:
-          Logits [B, V]; with `explain` the pair (logits, what was asked for by `Place`).
+          Logits [B, Q, V]; with `explain` the pair (logits, what was asked for by `Place`).
 
         Raises:
           ValueError: pictures of another size, or questions longer than `config.length`.
         """
-        if questions.ndim != 2 or questions.shape[1] > self.config.length:
+        if questions.ndim != 3 or questions.shape[-1] > self.config.length:
             raise ValueError(
-                f"questions have shape {list(questions.shape)}; [B, T] would fit, with T at most "
-                f"{self.config.length}, as there are no more positions"
+                f"questions have shape {list(questions.shape)}; [B, Q, T] would fit, with T "
+                f"at most {self.config.length}, as there are no more positions"
             )
         look = (lambda _, weights: weights) if explain is True else explain or None
         one = Pass(look, heads, score, attend, arrange)
         count = 1 + 3 * self.config.layers
         streams = [None] * count if rng is None else list(jax.random.split(rng, count))
         seen = arrange(self.seen_norm(self.into(self.cells(pictures))), "B S D")
-        real = questions != 0
-        x = self.embedding.embed(questions) + self.positions[...][None, : questions.shape[1]]
+        rows, together, length = questions.shape
+        words = questions.reshape(rows * together, length)
+        real = words != 0
+        x = self.embedding.embed(words) + self.positions[...][None, :length]
         # Nobody reads padding, but the backward pass multiplies what it holds by zero.
         x = dropout(jnp.where(real[..., None], x, 0), self.config.dropout, streams.pop())
         x, mask = arrange(x, "B T D"), Lengths(real.sum(-1))
         for layer in self.layers:
             x = layer(x, seen, mask, [streams.pop() for _ in range(3)], one)
-        logits = self.projection(self.norm(x[:, 0]))
+        logits = self.projection(self.norm(x[:, 0])).reshape(rows, together, -1)
         return logits if look is None else (logits, one.found)
 
 
@@ -132,7 +137,10 @@ class LookingLayer(nnx.Module):
             return one.read(self.attention, Place("encoder", self.layer), rows, rows, mask)
 
         def read_picture(rows):
-            return one.read(self.cross, Place("cross", self.layer), rows, seen, None)
+            # All words of all questions about a picture, one behind another.
+            words = rows.reshape(seen.shape[0], -1, rows.shape[-1])
+            found = one.read(self.cross, Place("cross", self.layer), words, seen, None)
+            return found.reshape(rows.shape)
 
         x = self.residuals[0](x, read_question, rngs[0])
         x = self.residuals[1](x, read_picture, rngs[1])

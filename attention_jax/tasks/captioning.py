@@ -46,9 +46,9 @@ class Split(NamedTuple):
 
 
 def _training() -> TrainingConfig:
-    optimizer = OptimizerConfig(schedule="cosine", peak=2e-3, warmup=100)
+    optimizer = OptimizerConfig(schedule="cosine", peak=3e-3, warmup=100)
     return TrainingConfig(
-        steps=3_000, smoothing=0.0, optimizer=optimizer, evaluate_every=250, checkpoint_every=500
+        steps=2_500, smoothing=0.0, optimizer=optimizer, evaluate_every=250, checkpoint_every=500
     )
 
 

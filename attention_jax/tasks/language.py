@@ -5,20 +5,17 @@ Shakespeare on a CPU.
 """
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array
 
 from attention_jax.data.characters import Characters
-from attention_jax.data.packing import Packed, packed
+from attention_jax.data.packing import packed
 from attention_jax.data.passages import (
     FILES,
     Codec,
@@ -29,12 +26,12 @@ from attention_jax.data.passages import (
 )
 from attention_jax.data.rows import DrawnPlan, RowsPlan, in_order
 from attention_jax.data.tokens import Tokenizer
-from attention_jax.data.windows import Windows, drawn_windows, windows_in_order
+from attention_jax.data.windows import drawn_windows, windows_in_order
 from attention_jax.decoding.sampling import SamplingConfig, continued
 from attention_jax.models.decoder_only import PRESETS, DecoderOnly, DecoderOnlyConfig
+from attention_jax.tasks.language_loss import held_out_figures, packed_loss, window_loss
 from attention_jax.tasks.work import Work
 from attention_jax.training.chosen import Which, read_params
-from attention_jax.training.loss import smoothed_cross_entropy
 from attention_jax.training.objective import Objective
 from attention_jax.training.optimizer import OptimizerConfig
 from attention_jax.training.step import split
@@ -140,52 +137,6 @@ class LanguageTask:
         )[0]
 
 
-def window_loss(
-    model: DecoderOnly,
-    batch: Windows,
-    *,
-    rng: Array | None = None,
-    smoothing: float = 0.0,
-    **call: Any,
-) -> Any:
-    """The cross-entropy of each next token, given those before it in the window."""
-    return _loss(model, batch, None, rng, smoothing, call)
-
-
-def packed_loss(
-    model: DecoderOnly,
-    batch: Packed,
-    *,
-    rng: Array | None = None,
-    smoothing: float = 0.0,
-    **call: Any,
-) -> Any:
-    """The cross-entropy of each next token, given those before it in its document."""
-    return _loss(model, batch, batch.segments, rng, smoothing, call)
-
-
-def held_out_figures(
-    model: DecoderOnly, objective: Objective, batches: Sequence[Any], characters: int
-) -> dict[str, float]:
-    """Perplexity, and what a character costs in bits, over all held-out text.
-
-    Args:
-      model: what is judged.
-      objective: what a batch costs it.
-      batches: the text.
-      characters: how many it has. With more than one a token, bits tell what perplexities of
-        different tokens do not: who writes the text down in less. The end of a document costs too.
-    """
-    graph, params = split(model)
-    cost = jax.jit(lambda params, batch: objective(nnx.merge(graph, params), batch))
-    found = jax.device_get([cost(params, batch) for batch in batches])
-    nll, tokens = (math.fsum(float(getattr(one, name)) for one in found) for name in ("nll", "tokens"))
-    return {
-        "perplexity": math.exp(nll / tokens),
-        "bits_per_character": nll / math.log(2) / characters,
-    }
-
-
 def read_model(folder: str | Path) -> tuple[LanguageTask, Codec, DecoderOnly]:
     """What a run has learned, without its text.
 
@@ -212,16 +163,6 @@ def beginning(data: PassagesConfig, codec: Codec) -> str:
         return ""
     lines = isinstance(codec, Tokenizer) or "\n" in codec.characters
     return "\n" if lines else codec.characters[0]
-
-
-def _loss(model, batch, segments, rng, smoothing: float, call: dict[str, Any]) -> Any:
-    nothing = jnp.zeros((batch.tokens.shape[0], 0), jnp.int32)
-    if segments is not None:
-        call = {**call, "segments": segments}
-    found = model(nothing, batch.tokens, rng=rng, **call)
-    logits, *seen = found if call.get("explain") else (found,)
-    sums = smoothed_cross_entropy(logits, batch.labels, batch.weights, smoothing=smoothing)
-    return (sums, *seen) if seen else sums
 
 
 def _encoded(codec: Codec, texts: Sequence[str]) -> list[np.ndarray]:

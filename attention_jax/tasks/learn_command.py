@@ -31,6 +31,7 @@ def learn(words: Sequence[str]) -> None:
     """
     import tyro
 
+    from attention_jax.models.presets import PRESETS
     from attention_jax.tasks.kinds import TASKS
     from attention_jax.tasks.run import read_task, run
 
@@ -55,6 +56,10 @@ def learn(words: Sequence[str]) -> None:
         default = TASKS[kind]()
         if folder is not None:
             default = replace(default, name=Path(folder).absolute().name)
+    published = PRESETS.get(getattr(default.model, "kind", ""), {})
+    preset = value_of(words, "--model.preset")
+    if preset is not None and preset in published:
+        default = replace(default, model=published[preset])
 
     def learn(
         run: Path,

@@ -16,6 +16,7 @@ from attention_jax.data.masked_text import MaskedText, beside, single
 from attention_jax.data.masking import MaskedBatch, one_each
 from attention_jax.data.neighbours import Neighbours
 from attention_jax.data.rows import in_order
+from attention_jax.data.tokens import END, PAD
 from attention_jax.training.step import split
 
 MOST = 1_000
@@ -43,12 +44,13 @@ def score(text: MaskedText, model: Any, folder: Path | None = None) -> dict[str,
       often a sentence's translation is found among `AMONG`.
     """
     train = single(text, "train").tokens
-    counts = Neighbours([row[row != 0] for row in train], text.mask)
+    counts = Neighbours([row[row != PAD] for row in train], text.mask)
     found = {}
     for name in text.pairs:
         if name == "train":
             continue
-        hidden = one_each(single(text, name), mask=text.mask, most=EACH)
+        alone = MaskedBatch(*(array[:MOST] for array in single(text, name)))
+        hidden = one_each(alone, mask=text.mask, most=EACH)
         found[name] = {
             "hidden_words": len(hidden.labels),
             "told": float((told(model, hidden) == hidden.labels[:, 0]).mean()),
@@ -78,8 +80,8 @@ def _two_languages(text: MaskedText, name: str, model: Any, hidden: MaskedBatch)
 
     # A sentence stands first, so that its words have the places that they have alone.
     pairs = beside(text, name)
-    alone = single(text, name).tokens
-    own = np.repeat(np.arange(len(alone)), _times(alone))
+    times = np.minimum((single(text, name).tokens[:MOST] > END).sum(1), EACH)
+    own = np.repeat(np.arange(len(times)), times)
     tokens = pairs.tokens[own].copy()
     np.put_along_axis(tokens, hidden.places, text.mask, 1)
     both = hidden._replace(tokens=tokens, types=pairs.types[own])
@@ -110,14 +112,9 @@ def _between(hidden: MaskedBatch) -> list[tuple[int, int, int]]:
     return list(zip(left.tolist(), hidden.labels[:, 0].tolist(), right.tolist(), strict=True))
 
 
-def _times(tokens: np.ndarray) -> np.ndarray:
-    """How often `one_each` has each row."""
-    return np.minimum((tokens > 2).sum(1), EACH)
-
-
 def _bags(tokens: np.ndarray, vocabulary: int) -> np.ndarray:
     """How often each token stands in each row, rare ones counting more (by their idf here)."""
-    bags = np.stack([np.bincount(row[row > 2], minlength=vocabulary) for row in tokens])
+    bags = np.stack([np.bincount(row[row > END], minlength=vocabulary) for row in tokens])
     return bags * np.log(len(bags) / np.maximum((bags > 0).sum(0), 1))[None]
 
 

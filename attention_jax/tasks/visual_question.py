@@ -13,7 +13,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from attention_jax.analysis.grounding import grounding, joined, shares
+from attention_jax.analysis.grounding import Grounding, grounding, joined, shares
 from attention_jax.data.rows import RowsPlan, in_order
 from attention_jax.data.scene_questions import KINDS, LENGTH, Asked, QuestionBatch, asked
 from attention_jax.data.scene_words import ANSWERS, QUESTION_WORDS
@@ -43,9 +43,9 @@ class Split(NamedTuple):
 class Answered(NamedTuple):
     """What a model makes of questions."""
 
-    answers: Int[np.ndarray, " N"]
+    answers: Int[np.ndarray, "N Q"]
     """places in `ANSWERS`"""
-    looks: dict[Head, Float[np.ndarray, "N S"]]
+    looks: dict[Head, Float[np.ndarray, "N Q S"]]
     """how much each head looks at each cell, from the mark that the answer is read from"""
 
 
@@ -65,13 +65,13 @@ class VisualQuestionTask:
     name: str = "run"
     """what reports call the run"""
     seed: int = 0
-    """of initial weights, of the order of questions, and of dropout"""
+    """of initial weights, of the order of pictures, and of dropout"""
     data: ScenesConfig = field(default_factory=ScenesConfig)
     """the scenes, whose own seed says which they are"""
-    questions: int = 2
+    questions: int = 4
     """questions a scene, on average"""
-    batch: int = 64
-    """questions of a batch"""
+    batch: int = 16
+    """pictures of a batch, with up to four questions each"""
     model: VisualQuestionConfig = field(default_factory=VisualQuestionConfig)
     """its sizes"""
     training: TrainingConfig = field(default_factory=_training)
@@ -106,16 +106,21 @@ class VisualQuestionTask:
             validation=in_order(validation, min(HELD, len(validation.answers))),
             digest=digest_of(*(rows for rows, _ in found.values())),
             score=partial(score, splits=found),
-            notes=[f"{len(one.rows.answers):,} questions: {name}" for name, one in found.items()],
+            notes=[
+                f"{int(one.rows.weights.sum()):,} questions about {len(one.rows.answers):,} "
+                f"pictures: {name}"
+                for name, one in found.items()
+            ],
             unit="questions",
             real=partial(_real, cells=config.cells.count),
         )
 
 
 def _real(batch: QuestionBatch, *, cells: int) -> dict[str, tuple[Array, Array]]:
-    words = (batch.questions != 0) & (batch.weights != 0)[:, None]
-    everywhere = jnp.broadcast_to(words.any(-1)[:, None], (len(words), cells))
-    return {"encoder": (words, words), "cross": (words, everywhere)}
+    words = (batch.questions != 0) & (batch.weights != 0)[..., None]
+    each, together = words.reshape(-1, words.shape[-1]), words.reshape(len(words), -1)
+    everywhere = jnp.broadcast_to(together.any(-1)[:, None], (len(words), cells))
+    return {"encoder": (each, each), "cross": (together, everywhere)}
 
 
 def answering(
@@ -131,26 +136,31 @@ def answering(
 def answered(model: Any, rows: QuestionBatch) -> Answered:
     """What the model answers, and where its heads look for it."""
     graph, params = split(model)
+    cross = [place for place in model.config.places() if place.part == "cross"]
 
     @jax.jit
-    def best(params: Any, batch: QuestionBatch) -> tuple[Array, dict[Any, Array]]:
+    def best(params: Any, batch: QuestionBatch) -> tuple[Array, list[Array]]:
+        count, together, length = batch.questions.shape
+
         def from_mark(place, weights):
-            return weights[:, :, 0] if place.part == "cross" else None
+            if place.part == "cross":
+                return weights.reshape(count, -1, together, length, weights.shape[-1])[..., 0, :]
+            return None
 
         model = nnx.merge(graph, params)
         logits, found = model(batch.pictures, batch.questions, explain=from_mark)
-        looks = {place: found[place] for place in model.config.places() if place.part == "cross"}
-        return logits.argmax(-1), {str(place): weights for place, weights in looks.items()}
+        return logits.argmax(-1), [found[place] for place in cross]
 
     batches = in_order(rows, min(HELD, len(rows.answers)))
     answers, looks = zip(*(jax.device_get(best(params, batch)) for batch in batches), strict=True)
     count = len(rows.answers)
-    heads = [head for head in model.config.every_head() if head.part == "cross"]
+    layers = [np.concatenate(one)[:count] for one in zip(*looks, strict=True)]
     return Answered(
         np.concatenate(answers)[:count],
         {
-            head: np.concatenate([one[str(head.place)][:, head.head] for one in looks])[:count]
-            for head in heads
+            Head(*place, head): layer[:, head]
+            for place, layer in zip(cross, layers, strict=True)
+            for head in range(layer.shape[1])
         },
     )
 
@@ -165,16 +175,15 @@ def score(model: Any, folder: Path, *, splits: Mapping[str, Split]) -> dict[str,
     """
     del folder
     rows, asked = splits["test"]
-    found = answered(model, rows)
-    right = found.answers == rows.answers
-    by_kind = {
-        name: float(right[asked.kinds == number].mean())
-        for number, name in enumerate(KINDS)
-        if (asked.kinds == number).any()
-    }
+    right, real = answered(model, rows).answers == rows.answers, rows.weights > 0
     return {
-        "accuracy": float(right.mean()),
-        "accuracy_by_kind": by_kind,
+        "questions_asked": int(real.sum()),
+        "accuracy": float(right[real].mean()),
+        "accuracy_by_kind": {
+            name: float(right[asked.kinds == number].mean())
+            for number, name in enumerate(KINDS)
+            if (asked.kinds == number).any()
+        },
         "guess": guess(rows),
         "grounding": grounded(model, splits),
     }
@@ -182,11 +191,11 @@ def score(model: Any, folder: Path, *, splits: Mapping[str, Split]) -> dict[str,
 
 def guess(rows: QuestionBatch) -> float:
     """The best that can be done without pictures: each question's most frequent answer."""
-    answers: dict[bytes, list[int]] = defaultdict(list)
-    for question, answer in zip(rows.questions, rows.answers, strict=True):
+    real, answers = rows.weights > 0, defaultdict(list)
+    for question, answer in zip(rows.questions[real], rows.answers[real], strict=True):
         answers[question.tobytes()].append(int(answer))
     best = [max(map(found.count, found)) for found in answers.values()]
-    return sum(best) / len(rows.answers)
+    return sum(best) / int(real.sum())
 
 
 def grounded(model: Any, splits: Mapping[str, Split]) -> dict[str, Any]:
@@ -202,20 +211,23 @@ def grounded(model: Any, splits: Mapping[str, Split]) -> dict[str, Any]:
     inside, looks = {}, {}
     for name in ("validation", "test"):
         rows, asked = splits[name]
-        inside[name] = joined(shares(asked.boxes, *sides), asked.about)
+        inside[name] = joined(shares(asked.boxes, *sides)[:, None], asked.about)
         looks[name] = answered(model, rows).looks
     heads = {
-        head: grounding(weights, inside["validation"])
-        for head, weights in looks["validation"].items()
+        head: _on(weights, inside["validation"]) for head, weights in looks["validation"].items()
     }
     best = max(heads, key=lambda head: heads[head].inside)
     weights, kinds = looks["test"][best], splits["test"].asked.kinds
     return {
         "heads": {str(head): found.record()["inside"] for head, found in heads.items()},
         "best": str(best),
-        "test": grounding(weights, inside["test"]).record(),
+        "test": _on(weights, inside["test"]).record(),
         "test_by_kind": {
-            name: grounding(weights[kinds == n], inside["test"][kinds == n]).record()
-            for n, name in enumerate(KINDS)
+            name: _on(weights[kinds == number], inside["test"][kinds == number]).record()
+            for number, name in enumerate(KINDS)
         },
     }
+
+
+def _on(weights: Float[np.ndarray, "*N S"], inside: Float[np.ndarray, "*N S"]) -> Grounding:
+    return grounding(*(one.reshape(-1, one.shape[-1]) for one in (weights, inside)))

@@ -177,6 +177,9 @@ class _About(NamedTuple):
         queries = [*self.tokenizer.tokens([START]), *chosen[:-1]]
         ends = {"encoder": (source, source), "decoder": (queries, queries)}
         ends |= {"cross": (queries, source)}
+        if next(iter(seen.values())).weights.shape[2] == len(source) + len(queries):
+            seen = _apart(seen, len(source))  # source and target are one sequence
+            ends["decoder"] = queries, [*source, *queries]
         attentions = tuple(
             attention_of(part, seen, *ends[part], chosen=() if part == "encoder" else chosen)
             for part in PARTS
@@ -200,6 +203,17 @@ class _About(NamedTuple):
             ),
             path=tuple(written.path),
         )
+
+
+def _apart(seen: dict[Place, Seen], length: int) -> dict[Place, Seen]:
+    """What a source's rows do, which see the source alone, and what those of its target do."""
+    before, after, found = slice(None, length), slice(length, None), {}
+    for place, (weights, query, key) in seen.items():
+        assert query is not None and key is not None
+        source = Seen(weights[:, :, before, before], query[:, before], key[:, before])
+        found[Place("encoder", place.layer)] = source
+        found[Place("decoder", place.layer)] = Seen(weights[:, :, after], query[:, after], key)
+    return found
 
 
 def _encode(tokenizer: Tokenizer, text: str, longest: int, name: str) -> np.ndarray:

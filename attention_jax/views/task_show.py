@@ -4,11 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from attention_jax.tasks.run import Loaded, load
-from attention_jax.views import language_view
+from attention_jax.views import captioning_view, language_view, vision_view, visual_question_view
 from attention_jax.views.readings import Reading
 
 READERS: Mapping[str, Callable[[Loaded, Sequence[str]], list[Reading]]] = {
+    "captioning": captioning_view.readings,
     "language": language_view.readings,
+    "vision": vision_view.readings,
+    "visual_question": visual_question_view.readings,
 }
 """from a kind of task, and the words of the command line, to what its model looks at"""
 

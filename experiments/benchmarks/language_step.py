@@ -36,7 +36,8 @@ def jax_step(size: dict, dropout: float, batch: dict):
 
     from attention_jax.data.windows import Windows
     from attention_jax.models.decoder_only import DecoderOnly, DecoderOnlyConfig
-    from attention_jax.tasks.language import TRAINING, window_loss
+    from attention_jax.tasks.language import TRAINING
+    from attention_jax.tasks.language_loss import window_loss
     from attention_jax.training.programs import Programs
 
     names = ("vocabulary", "width", "layers", "heads", "feed_forward", "context")

@@ -51,7 +51,7 @@ def masked(whole, meaning):
     return nnx.merge(graph, params)(batch.source, batch.target_in, heads=silenced)
 
 
-@pytest.mark.parametrize("meaning", ["zero", "mean"])
+@pytest.mark.parametrize("meaning", ["zero", pytest.param("mean", marks=pytest.mark.slow)])
 def test_what_is_cut_out_says_what_is_masked(whole, meaning):
     _, params, batch, means = whole
     config, cut = remove(CONFIG, params, REMOVED, meaning=meaning, means=means)
@@ -72,6 +72,7 @@ def test_what_is_cut_out_says_what_is_masked(whole, meaning):
         np.testing.assert_allclose(logits[real[:, t]], wanted[real[:, t], t], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_cut_model_can_be_cut_again(whole):
     _, params, batch, means = whole
     at_once = remove(CONFIG, params, REMOVED, meaning="mean", means=means)
@@ -140,6 +141,7 @@ def test_a_cut_model_is_a_run_like_any_other(trained, tmp_path):
         save_run(tmp_path / "cut", later, prepared.tokenizer, config, cut)
 
 
+@pytest.mark.slow
 def test_before_and_after(trained, tmp_path):
     experiment, prepared, graph, params = trained
     models = {"before": (graph, params)}

@@ -105,6 +105,7 @@ def near(one, other):
         np.testing.assert_allclose(here, there, rtol=0, atol=NEAR)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_member_is_its_single_run(together, alone, name):
     """Heads x seeds x rates with dropout, two members on each of two devices."""
@@ -117,6 +118,7 @@ def test_a_member_is_its_single_run(together, alone, name):
     assert found.best_loss == pytest.approx(wanted.best_loss, rel=NEAR)
 
 
+@pytest.mark.slow
 def test_members_differ(together):
     """So that their agreement with single runs says something."""
     ends = [lines(together[1] / name)[-1]["loss"] for name in NAMES]
@@ -128,6 +130,7 @@ def common(population, folders):
     return common_step([Found(folder, structs) for folder in folders])
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_from_the_last_sound_step_of_all(together, alone, tmp_path, capfd):
     population, folders = together[0], [tmp_path / name for name in NAMES]
     stopped = population.fit(folders, quiet=True, stop_after=14)
@@ -143,6 +146,7 @@ def test_killed_it_goes_on_from_the_last_sound_step_of_all(together, alone, tmp_
         same_run(tmp_path / name, alone[0] / name, population.programs.single.structs)
 
 
+@pytest.mark.slow
 def test_a_member_goes_on_alone(together, alone, members, prepared, tmp_path):
     population, folders = together[0], [tmp_path / name for name in NAMES]
     population.fit(folders, quiet=True, stop_after=7)
@@ -155,6 +159,7 @@ def test_a_member_goes_on_alone(together, alone, members, prepared, tmp_path):
     assert (common(population, folders), common(population, folders[:3])) == (0, 7)
 
 
+@pytest.mark.slow
 def test_a_member_whose_loss_is_no_number_leaves_the_others_alone(
     together, alone, tmp_path, monkeypatch
 ):
@@ -177,6 +182,7 @@ def test_a_member_whose_loss_is_no_number_leaves_the_others_alone(
             same_run(tmp_path / name, alone[0] / name, programs.single.structs)
 
 
+@pytest.mark.slow
 def test_run_together_leaves_runs_that_only_want_scores(members, prepared, tmp_path, monkeypatch):
     """On one device, without dropout, where any generator will do."""
     monkeypatch.setattr(jax, "local_devices", lambda: jax.devices()[:1])

@@ -66,6 +66,7 @@ def test_processes_get_whole_head_counts_where_there_are_enough(members):
     assert _shares(members, 1) == [members]
 
 
+@pytest.mark.slow
 def test_both_ways_take_the_same_steps(members, prepared):
     """What is timed trains, and trains the same: step by step, member by member."""
     one, other = together._together(members, prepared), together._apart(members, prepared)

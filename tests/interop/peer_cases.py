@@ -72,3 +72,73 @@ CAUSAL = {
     ),
 }
 """Language models."""
+
+MARIAN = {
+    "vocab_size": 29,
+    "d_model": 16,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 24,
+    "decoder_ffn_dim": 24,
+    "max_position_embeddings": 32,
+    "activation_function": "swish",
+    "scale_embedding": True,
+    "pad_token_id": 28,
+    "decoder_start_token_id": 28,
+    "eos_token_id": 0,
+    "forced_eos_token_id": 0,
+}
+T5 = {
+    "vocab_size": 29,
+    "d_model": 16,
+    "d_kv": 4,
+    "d_ff": 24,
+    "num_layers": 2,
+    "num_heads": 4,
+    "pad_token_id": 0,
+    "decoder_start_token_id": 0,
+    "eos_token_id": 1,
+}
+SEQ2SEQ = {
+    "marian": ("MarianMTModel", MARIAN),
+    "marian, relu, other decoder": (
+        "MarianMTModel",
+        MARIAN
+        | {
+            "activation_function": "relu",
+            "scale_embedding": False,
+            "decoder_layers": 1,
+            "decoder_attention_heads": 2,
+            "decoder_ffn_dim": 20,
+            "forced_eos_token_id": None,
+        },
+    ),
+    "marian, two tables": (
+        "MarianMTModel",
+        MARIAN
+        | {
+            "share_encoder_decoder_embeddings": False,
+            "decoder_vocab_size": 31,
+            "activation_function": "gelu",
+        },
+    ),
+    "t5": ("T5ForConditionalGeneration", T5),
+    "t5, few buckets, shallow decoder": (
+        "T5ForConditionalGeneration",
+        T5
+        | {
+            "relative_attention_num_buckets": 8,
+            "relative_attention_max_distance": 6,
+            "num_decoder_layers": 1,
+            "layer_norm_epsilon": 1e-3,
+        },
+    ),
+    "t5, 1.1": (
+        "T5ForConditionalGeneration",
+        T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "d_kv": 6},
+    ),
+    "t5, gated silu": ("T5ForConditionalGeneration", T5 | {"feed_forward_proj": "gated-silu"}),
+}
+"""Models that write a text for a text."""

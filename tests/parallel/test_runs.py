@@ -29,6 +29,7 @@ def bits(folder):
     return steps, manifests
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_the_same_bits_on_the_same_mesh(experiment, tmp_path):
     mesh = "data=2,fsdp=2,model=2"
     whole = run(experiment, tmp_path / "whole", quiet=True, mesh=mesh)

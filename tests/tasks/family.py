@@ -9,15 +9,21 @@ from attention_jax.data.images import PicturesConfig
 from attention_jax.data.labelled_text import LabelledTextConfig
 from attention_jax.data.masked_text import MaskedTextConfig
 from attention_jax.data.passages import PassagesConfig
+from attention_jax.data.scenes import ScenesConfig
 from attention_jax.data.tagged_text import TaggedTextConfig
+from attention_jax.models.captioning_config import CaptioningConfig
+from attention_jax.models.captioning_layers import CellsConfig
 from attention_jax.models.decoder_only import DecoderOnlyConfig
 from attention_jax.models.encoder_only_config import EncoderOnlyConfig
 from attention_jax.models.vision import VisionConfig
+from attention_jax.models.visual_question_config import VisualQuestionConfig
+from attention_jax.tasks.captioning import CaptioningTask
 from attention_jax.tasks.language import LanguageTask
 from attention_jax.tasks.masked_words import MaskedWordsTask
 from attention_jax.tasks.sentences import SentencesTask
 from attention_jax.tasks.tags import TagsTask
 from attention_jax.tasks.vision import VisionTask
+from attention_jax.tasks.visual_question import VisualQuestionTask
 from attention_jax.training.optimizer import OptimizerConfig
 from attention_jax.training.training_config import TrainingConfig
 
@@ -31,10 +37,20 @@ TRAINING = TrainingConfig(
 )
 
 ENCODER = EncoderOnlyConfig(
-    width=16, layers=2, heads=2, feed_forward=24, context=40, epsilon=1e-6, dropout=0.2
+    width=16, layers=2, heads=2, feed_forward=24, context=40, epsilon=1e-6, dropout=0.0
 )
 
+SCENES = ScenesConfig(train=40, validation=16, test=16)
+CELLS = CellsConfig(narrow=4, channels=8, convolutions=1)
+
 FAMILY: dict[str, Any] = {
+    "captioning": CaptioningTask(
+        data=SCENES,
+        batch=8,
+        model=CaptioningConfig(cells=CELLS, width=12, embedding=8, alignment=8, dropout=0.2),
+        doubly_stochastic=0.01,
+        training=TRAINING,
+    ),
     "language": LanguageTask(
         data=PassagesConfig(rows=4, limit=4_000, packed=True),
         model=DecoderOnlyConfig(
@@ -64,8 +80,16 @@ FAMILY: dict[str, Any] = {
         model=VisionConfig(patch=14, width=8, layers=2, heads=2, feed_forward=12, dropout=0.0),
         training=TRAINING,
     ),
+    "visual_question": VisualQuestionTask(
+        data=SCENES,
+        batch=8,
+        model=VisualQuestionConfig(
+            cells=CELLS, width=16, layers=2, heads=2, feed_forward=24, dropout=0.2
+        ),
+        training=TRAINING,
+    ),
 }
 """Tasks by kind, on data that are made."""
 
-QUICK = ("language", "vision")
+QUICK = ("language",)
 """the others' turn comes in the slow tests"""

@@ -1,6 +1,7 @@
 """What every task promises of one batch: see `family`."""
 
 import functools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import jax
@@ -24,6 +25,8 @@ EACH = in_turn(FAMILY, QUICK)
 def prepare(kind):
     """A task's data, a model that has learned nothing and rests nowhere, and its compiled cost."""
     task = FAMILY[kind]
+    if hasattr(task.model, "dropout"):  # with it devices draw their own
+        task = replace(task, model=replace(task.model, dropout=0.0))
     work = task.work()
     graph, params = split(work.make_model(nnx.Rngs(0)))
     # What papers start at zero hides all that stands behind it.

@@ -43,7 +43,8 @@ def test_the_folder_tells_all(finished):
     loaded = load(finished.folder)
     assert loaded.task == finished.task
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(split(loaded.model)[1]))
-    lines = [json.loads(line) for line in (finished.folder / "metrics.jsonl").open()]
+    text = (finished.folder / "metrics.jsonl").read_text("utf-8")
+    lines = [json.loads(line) for line in text.splitlines()]
     assert f"{loaded.work.unit}_per_second" in lines[0]
     assert ("perplexity" in lines[0]) == loaded.work.likelihood
 
@@ -61,7 +62,7 @@ def test_show_writes_its_page(finished, tmp_path, capsys):
     assert cli.main(["show", "--run", str(finished.folder), "--out", str(page)]) == 0
     assert str(page) in capsys.readouterr().out
     text = page.read_text("utf-8")
-    assert text.startswith("<!doctype html>") and len(text) > 10_000
+    assert text.startswith("<!DOCTYPE html>") and len(text) > 10_000
 
 
 def _untimed(found):
