@@ -8,19 +8,17 @@ Command: python experiments/vision_heads.py [--pictures DIR] [--run DIR] [--smok
 
 import argparse
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from typing import Any
 
-import jax
-import numpy as np
-from flax import nnx
-
+from attention_jax.analysis.ablation import losses
 from attention_jax.analysis.statistics import paired_difference
 from attention_jax.data.images import PicturesConfig, as_floats, load_pictures
 from attention_jax.data.rows import in_order
 from attention_jax.models.vision import VisionConfig
 from attention_jax.tasks.run import load, run
 from attention_jax.tasks.vision import HELD, VisionTask, batch_of
+from attention_jax.training.loss import Loss
 from attention_jax.training.optimizer import OptimizerConfig
 from attention_jax.training.step import split
 from attention_jax.training.training_config import TrainingConfig
@@ -28,39 +26,27 @@ from attention_jax.training.training_config import TrainingConfig
 MODEL = VisionConfig(patch=7, width=64, layers=2, feed_forward=128, dropout=0.0)
 
 
-@partial(jax.jit, static_argnums=0)
-def wrong(graph, params, batch, gates_LH):
-    """How many pictures are told wrong with the heads' outputs times these gates."""
-
-    def gated(place, outputs):
-        return outputs * gates_LH[place.layer].reshape(1, 1, -1, 1)
-
-    logits = nnx.merge(graph, params)(as_floats(batch.pictures), heads=gated)
-    return ((logits.argmax(-1) != batch.labels) * batch.weights).sum()
+def wrong(model, batch, *, rng=None, smoothing=0.0, **call):
+    """How many pictures are told wrong, in the form of an objective."""
+    said = model(as_floats(batch.pictures), **call).argmax(-1)
+    count = ((said != batch.labels) * batch.weights).sum()
+    return Loss(count, count, batch.weights.sum())
 
 
-def ablation(folder: Path) -> dict[str, float]:
-    """The share of test pictures told wrong by a run's model, whole and without parts of it."""
+def without(folder: Path) -> dict[str, float]:
+    """Per cent of the test pictures that a run's model tells wrong, whole and without parts."""
     loaded = load(folder)
-    (graph, params), config = split(loaded.model), loaded.task.model
-    test = batch_of(load_pictures(loaded.task.data).splits["test"])
-    gates = {"nothing": np.ones((config.layers, config.heads), np.float32)}
-    for head in config.every_head():
-        gates[str(head)] = gates["nothing"].copy()
-        gates[str(head)][head.layer, head.head] = 0
-    for place in config.places():
-        gates[f"{place}, all heads"] = gates["nothing"].copy()
-        gates[f"{place}, all heads"][place.layer] = 0
-    sums = {
-        k: sum(wrong(graph, params, b, g) for b in in_order(test, HELD)) for k, g in gates.items()
-    }
-    return {name: float(count) / len(test.labels) for name, count in sums.items()}
+    heads = loaded.task.model.every_head()
+    test: Any = in_order(batch_of(load_pictures(loaded.task.data).splits["test"]), HELD)
+    gone = {"nothing": []} | {str(head): [head] for head in heads}
+    for place in loaded.task.model.places():
+        gone[f"{place}, all heads"] = [head for head in heads if head.place == place]
+    errors = losses(*split(loaded.model), test, list(gone.values()), objective=wrong)
+    return {name: 100 * error for name, error in zip(gone, errors, strict=True)}
 
 
-def main(task: VisionTask, out: Path, heads: tuple[int, ...], seeds: int, judged: Path | None):
-    print(
-        "| heads | wrong, % of test, by seed | minus 1 head's, 95 % interval |\n| --: | :-- | :-- |"
-    )
+def compare(task: VisionTask, out: Path, heads: tuple[int, ...], seeds: int) -> Path:
+    """Trains with each number of heads and prints a table; the folder of the last run."""
     errors, folder = {}, out
     for count in heads:
         for seed in range(seeds):
@@ -68,31 +54,25 @@ def main(task: VisionTask, out: Path, heads: tuple[int, ...], seeds: int, judged
             folder = out / f"heads-{count}-seed-{seed}"
             accuracy = run(one, folder, quiet=True)["test_accuracy"]
             errors.setdefault(count, {})[seed] = 100 * (1 - accuracy)
-        found = paired_difference(
-            errors[count], errors[heads[0]], comparisons=max(1, len(heads) - 1)
-        )
-        less = f"{found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}]" if found else ""
-        said = ", ".join(f"{error:.2f}" for error in errors[count].values())
-        print(f"| {count} | {said} | {less} |", flush=True)
-    print(f"\n{judged or folder}:\n\n| without | wrong, % of test |\n| :-- | --: |")
-    for name, share in ablation(judged or folder).items():
-        print(f"| {name} | {100 * share:.2f} |")
+    print("| heads | wrong, %, by seed | minus 1 head's, 95 % interval |\n| --: | :-- | :-- |")
+    for count, found in errors.items():
+        less = paired_difference(found, errors[heads[0]], comparisons=len(heads) - 1)
+        said = f"{less.mean:+.2f} [{less.low:+.2f}, {less.high:+.2f}]" if less and seeds > 1 else ""
+        print(f"| {count} | {', '.join(f'{error:.2f}' for error in found.values())} | {said} |")
+    return folder
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="How many heads does a Vision Transformer need?")
-    parser.add_argument(
-        "--pictures", default="digits", help="as of `learn vision`; default: digits"
-    )
-    parser.add_argument(
-        "--run", type=Path, help="whose heads are taken away; default: the last one"
-    )
+    parser.add_argument("--pictures", default="digits", help="as of learn vision")
+    parser.add_argument("--run", type=Path, help="judge the heads of this run, and train none")
     parser.add_argument("--out", type=Path, default=Path("runs/vision_heads"))
     parser.add_argument("--smoke", action="store_true", help="a few seconds, to see it work")
     given = parser.parse_args()
     steps, heads, seeds = (4, (1, 2), 1) if given.smoke else (860, (1, 2, 4, 8), 3)
     optimizer = OptimizerConfig(schedule="cosine", peak=3e-3, warmup=steps // 8)
     training = TrainingConfig(steps=steps, optimizer=optimizer, evaluate_every=steps)
-    data = PicturesConfig(given.pictures)
-    task = VisionTask(data=data, model=MODEL, training=training, which="last")
-    main(task, given.out, heads, seeds, given.run)
+    task = VisionTask(data=PicturesConfig(given.pictures), model=MODEL, training=training)
+    folder = given.run or compare(replace(task, which="last"), given.out, heads, seeds)
+    print(f"\n{folder}\n\n| without | wrong, % |\n| :-- | --: |")
+    print("\n".join(f"| {name} | {error:.2f} |" for name, error in without(folder).items()))

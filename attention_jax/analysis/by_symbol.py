@@ -1,4 +1,4 @@
-"""How much of an answer is right, symbol by symbol: where none is right as a whole, it still tells."""
+"""How much of an answer is right, symbol by symbol: it tells where none is right as a whole."""
 
 from attention_jax.analysis.by_length import Lines
 

@@ -1,7 +1,7 @@
 """Does attention to a sound go forward with the text, and to where each word was said?
 
-Sources: Chorowski et al. 2015, "Attention-Based Models for Speech Recognition", section 2 (alignments
-of speech go forward); Spearman 1904 (rank correlation).
+Sources: Chorowski et al. 2015, "Attention-Based Models for Speech Recognition", section 2
+(alignments of speech go forward); Spearman 1904 (rank correlation).
 """
 
 from typing import Any, NamedTuple

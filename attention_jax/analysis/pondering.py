@@ -1,8 +1,9 @@
-"""How long a Universal Transformer thinks: the ponder time of tokens, and its mean by length.
+"""How long a Universal Transformer thinks: of the tokens of a sentence, and in the mean by length.
 
-Source: Dehghani et al. 2018, section 4 and figure 3 (ponder time by token and by task).
+Source: Dehghani et al. 2018, section 3.1 and the figures of its appendix (ponder time by token).
 """
 
+import functools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -10,11 +11,23 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 from flax import nnx
+from jaxtyping import Array
 
 from attention_jax.data.batches import Batch
+from attention_jax.data.tokens import END, START, Tokenizer
 from attention_jax.models.universal import Ponder, Universal
 
 Side = Literal["encoder", "decoder"]
+
+
+class Thought(NamedTuple):
+    """How long each token of one side of a sentence was thought about."""
+
+    tokens: tuple[str, ...]
+    steps: tuple[int, ...]
+    """N"""
+    remainders: tuple[float, ...]
+    """R, the share that the last step has"""
 
 
 class Mean(NamedTuple):
@@ -25,10 +38,36 @@ class Mean(NamedTuple):
     tokens: int
 
 
+def ponder_sentence(
+    graph: nnx.GraphDef, params: Any, tokenizer: Tokenizer, source: str, target: str
+) -> dict[Side, Thought]:
+    """What one sentence and its translation cost, token by token.
+
+    Args:
+      graph: the structure of a `Universal` that halts.
+      params: its parameters.
+      tokenizer: of the text.
+      source: the sentence.
+      target: its translation, which the decoder is shown after a start mark.
+
+    Raises:
+      ValueError: the model has no halting, or is another.
+    """
+    read, written = [*tokenizer.encode(source), END], [START, *tokenizer.encode(target)]
+    found = _pondered(graph, params, np.int32([read]), np.int32([written]))
+    thoughts: dict[Side, Thought] = {}
+    for side, ids in (("encoder", read), ("decoder", written)):
+        mine = getattr(found, side)
+        steps, remainders = np.asarray(mine.steps[0], int), np.asarray(mine.remainder[0])
+        names = tuple(tokenizer.tokens(ids))
+        thoughts[side] = Thought(names, tuple(steps.tolist()), tuple(remainders.tolist()))
+    return thoughts
+
+
 def ponder_times(
     graph: nnx.GraphDef, params: Any, batches: Sequence[Batch], side: Side
 ) -> Mapping[int, Mean]:
-    """Steps a token, by the sentence's tokens on that side, its end mark among them.
+    """Steps a token, by the number of the sentence's tokens on that side, its end mark among them.
 
     Args:
       graph: the structure of a `Universal` that halts.
@@ -39,22 +78,21 @@ def ponder_times(
     Raises:
       ValueError: the model has no halting, or is another.
     """
-
-    @jax.jit
-    def pondered(params: Any, batch: Batch) -> Ponder:
-        model = nnx.merge(graph, params)
-        if not isinstance(model, Universal):
-            raise ValueError(f"model is a {type(model).__name__}; a Universal would fit")
-        return model.ponder(batch.source, batch.target_in)
-
     steps, tokens = defaultdict(float), defaultdict(int)
     for batch in batches:
-        found = np.asarray(getattr(pondered(params, batch), side).steps, np.float64)
+        pondered = _pondered(graph, params, batch.source, batch.target_in)
+        found = np.asarray(getattr(pondered, side).steps, np.float64)
         there = batch.source != 0 if side == "encoder" else batch.weights != 0
-        for row, real in zip(found, there, strict=True):
+        for row, real in zip(found, np.asarray(there), strict=True):
             if length := int(real.sum()):
                 steps[length] += float(row[real].sum())
                 tokens[length] += length
-    return {
-        length: Mean(steps[length] / tokens[length], tokens[length]) for length in sorted(steps)
-    }
+    return {size: Mean(steps[size] / tokens[size], tokens[size]) for size in sorted(steps)}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _pondered(graph: nnx.GraphDef, params: Any, source: Array, target_in: Array) -> Ponder:
+    model = nnx.merge(graph, params)
+    if not isinstance(model, Universal):
+        raise ValueError(f"the model is a {type(model).__name__}; a Universal would fit")
+    return model.ponder(source, target_in)

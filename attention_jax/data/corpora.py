@@ -141,10 +141,10 @@ class DataConfig:
     def folder(self) -> Path:
         """Where made or downloaded sets are kept."""
         chosen = self.cache or os.environ.get("ATTENTION_JAX_CACHE") or "~/.cache/attention_jax"
-        return _at_home(Path(chosen))
+        return at_home(Path(chosen))
 
 
-def _at_home(path: Path) -> Path:
+def at_home(path: Path) -> Path:
     """The path with a home folder for ~."""
     try:
         return path.expanduser()
@@ -165,7 +165,7 @@ def load_corpus(config: DataConfig) -> Corpus:
     from attention_jax.data import prepared
 
     name, source, target = config.corpus, config.source, config.target
-    path = _at_home(Path(name))
+    path = at_home(Path(name))
     quarantine = Quarantine(config.bad_lines)
     if config.reverse and not path.is_file():
         raise DataError(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from attention_jax.data.corpora import at_home
 from attention_jax.data.drawn_digits import COUNTS, drawn_digits
 from attention_jax.data.idx import read_idx
 from attention_jax.data.lines import DataError
@@ -58,8 +59,8 @@ class PictureSet:
         found = hashlib.sha256()
         for name, split in sorted(self.splits.items()):
             found.update(f"{name} {split.images.shape}\n".encode())
-            found.update(np.ascontiguousarray(split.images))
-            found.update(split.labels.astype("<i4"))
+            found.update(np.ascontiguousarray(split.images).data)
+            found.update(split.labels.astype("<i4").data)
         return found.hexdigest()
 
 
@@ -100,7 +101,7 @@ def load_pictures(config: PicturesConfig) -> PictureSet:
         found and what would fit.
     """
     name, notes = config.pictures, []
-    path = _at_home(name)
+    path = at_home(Path(name))
     if name == "digits":
         splits = {split: Pictures(*drawn_digits(split)) for split in COUNTS}
         classes = tuple(map(str, range(10)))
@@ -190,10 +191,3 @@ def _held_out(name: str, splits: Mapping[str, Pictures]) -> tuple[dict[str, Pict
         "validation": Pictures(*(rows[-held:] for rows in train)),
     }
     return {**parts, "test": splits["test"]}, f"the last {held:,} training pictures are validation"
-
-
-def _at_home(name: str) -> Path:
-    try:
-        return Path(name).expanduser()
-    except RuntimeError:  # nobody's home: a folder may well be called so
-        return Path(name)

@@ -19,8 +19,8 @@ def log_mel(
     """log₁₀ of the energy in each mel band, of windows of 25 ms every 10 ms.
 
     Windows are Hann's, centred on multiples of 10 ms, with the sound mirrored at its ends. What is
-    more than 80 dB below the loudest counts as that, and numbers are (log₁₀ energy + 4) / 4, so that
-    the loudest is two above the faintest.
+    more than 80 dB below the loudest counts as 80 dB below it, and numbers are
+    (log₁₀ energy + 4) / 4, so that the loudest is two above the faintest.
 
     Args:
       sound: one number a sample; a window's half or more.

@@ -90,12 +90,9 @@ def read_passages(config: PassagesConfig) -> Passages:
         cut = int(len(text) * (1 - config.validation))
         return Passages(*_both([text[:cut]], [text[cut:]], config.text))
     found = [one for text in texts for one in _documents(text, config.documents)]
-    ends, total = 0, sum(map(len, found))
-    for count, one in enumerate(found):
-        ends += len(one)
-        if ends > total * (1 - config.validation):
-            return Passages(*_both(found[:count], found[count:], config.text))
-    raise DataError(f"{config.text} holds no {config.documents}; text would fit.")
+    cut = _fitting(found, sum(map(len, found)) * (1 - config.validation))
+    cut = max(1, min(cut, len(found) - 1))
+    return Passages(*_both(found[:cut], found[cut:], config.text))
 
 
 def codec_of(config: PassagesConfig, passages: Passages) -> Codec:
@@ -157,8 +154,12 @@ def _first(sentences: list[str], limit: float | None) -> list[str]:
     """Those of the first so many characters, one at least."""
     if limit is None:
         return list(sentences)
-    ends = itertools.accumulate(map(len, sentences))
-    return sentences[: max(1, sum(end <= limit for end in ends))]
+    return sentences[: max(1, _fitting(sentences, limit))]
+
+
+def _fitting(texts: Sequence[str], characters: float) -> int:
+    """How many of the first texts have so many characters together, at most."""
+    return sum(end <= characters for end in itertools.accumulate(map(len, texts)))
 
 
 def _documents(text: str, what: Documents) -> list[str]:

@@ -60,7 +60,7 @@ def phrasebook(cache: Path, source: str, target: str) -> tuple[Splits, list[str]
                 _prepare(builder)
                 tfds.enable_progress_bar()
     splits = {
-        split: [_phrase(row, source, target) for row in _rows(builder, split)]
+        split: [_phrase(row, source, target) for row in rows_of(builder, split)]
         for split in builder.info.splits
     }
     return splits, []
@@ -83,10 +83,10 @@ def translations(
             "that folder."
         )
     folder = cache / "tfds"
-    there = _prepared(name, folder)
+    there = newest(name, folder)
     if there is None:
         with _alone(folder, name):
-            there = _prepared(name, folder) or _download(name, folder)
+            there = newest(name, folder) or _download(name, folder)
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(there)
@@ -97,7 +97,7 @@ def translations(
         most = None
         if split == "train" and limit is not None:
             most = limit + 2 * HELD_OUT * only  # what `split_pairs` may take away again
-        found = [_pair(row, source, target, name) for row in _rows(builder, split, most)]
+        found = [_pair(row, source, target, name) for row in rows_of(builder, split, most)]
         splits[split], dropped = without_blanks(found, f"{name}, {split}")
         notes += dropped
     if only:
@@ -112,10 +112,10 @@ def translations(
 def is_known(name: str, cache: Path) -> bool:
     """Whether the name is that of a TFDS set, one to be refused with its reason included."""
     known = name.split("/")[0] in WITHOUT_TENSORFLOW or _WITH_TENSORFLOW.fullmatch(name)
-    return bool(known) or _prepared(name, cache / "tfds") is not None
+    return bool(known) or newest(name, cache / "tfds") is not None
 
 
-def _prepared(name: str, folder: Path) -> Path | None:
+def newest(name: str, folder: Path) -> Path | None:
     """The newest prepared version of a set, found without asking TFDS for its builder."""
     if not _NAME.fullmatch(name):
         return None
@@ -169,7 +169,7 @@ def _prepare(builder: Any) -> None:
             )
 
 
-def _rows(builder: Any, split: str, most: int | None = None) -> Iterator[Row]:
+def rows_of(builder: Any, split: str, most: int | None = None) -> Iterator[Row]:
     """The rows of a split, or the first of them, in the order written.
 
     TFDS writes a row as a `tf.train.Example`. Its own decoding goes through NumPy arrays and takes

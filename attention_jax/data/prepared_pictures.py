@@ -30,7 +30,7 @@ def prepared_pictures(name: str, cache: Path | None) -> tuple[dict[str, Pictures
         cannot be decoded or differ in size.
     """
     folder = DataConfig(cache=cache).folder / "tfds"
-    there = prepared._prepared(name, folder)
+    there = prepared.newest(name, folder)
     if there is None:
         raise _absent(name, folder)
     import tensorflow_datasets as tfds
@@ -48,7 +48,7 @@ def prepared_pictures(name: str, cache: Path | None) -> tuple[dict[str, Pictures
         if split not in builder.info.splits:
             continue
         images, labels = [], []
-        for row in prepared._rows(builder, split):
+        for row in prepared.rows_of(builder, split):
             images.append(_decoded(row["image"][0], f"{name}, {split}, row {len(images) + 1}"))
             labels.append(row["label"][0])
         shapes = sorted({image.shape for image in images})

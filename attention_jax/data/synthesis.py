@@ -144,7 +144,7 @@ def _buzz(
         amplitude = np.where(tone < RATE / 2, loud * k**-TILT, 0)
         for formant, band in zip(formants.T, BANDS, strict=True):
             amplitude *= formant**2 / np.hypot(formant**2 - tone**2, tone * band)
-        heard += _between(amplitude) * harmonic.imag
+        heard += _between(amplitude) * np.imag(harmonic)
     return 0.1 * heard
 
 

@@ -40,6 +40,8 @@ def spectral_norm(kernel: Float[Array, "*B P"], *, squarings: int = SQUARINGS) -
     matrix = wide.reshape(-1, kernel.shape[-1])
     matrix = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
     fixed = lax.stop_gradient(matrix)
+    largest = jnp.abs(fixed).max()
+    fixed = fixed / jnp.where(largest > 0, largest, 1)  # squares of small numbers would be zeros
     power = _times(fixed.T, fixed)
     for _ in range(squarings):
         power = _unit(power)

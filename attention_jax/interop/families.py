@@ -9,8 +9,16 @@ from attention_jax.interop.gpt2 import GPT2
 from attention_jax.interop.llama import LLAMA
 from attention_jax.interop.marian import MARIAN
 from attention_jax.interop.t5 import T5
+from attention_jax.interop.vit import VIT
 
-FAMILIES: Mapping[str, Family] = {**BERT, "gpt2": GPT2, **LLAMA, "marian": MARIAN, "t5": T5}
+FAMILIES: Mapping[str, Family] = {
+    **BERT,
+    "gpt2": GPT2,
+    **LLAMA,
+    "marian": MARIAN,
+    "t5": T5,
+    "vit": VIT,
+}
 """By model_type."""
 
 

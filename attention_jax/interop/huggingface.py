@@ -8,6 +8,7 @@ in it.
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,17 @@ from attention_jax.interop.folders import (
     tensors_of,
 )
 from attention_jax.interop.marks import Marks, marked, marks_of
+from attention_jax.interop.pictures import PretrainedVision
 from attention_jax.interop.pieces import read_tokenizer
 from attention_jax.interop.seq2seq import PretrainedSeq2Seq
 from attention_jax.interop.slots import arranged, named
 from attention_jax.interop.tensors import read_tensors, write_tensors
+from attention_jax.interop.vit import labelled, labels_of
 from attention_jax.models.decoder_only import DecoderOnly
 from attention_jax.models.encoder_decoder import EncoderDecoder
 from attention_jax.models.encoder_only import EncoderOnly
+from attention_jax.models.vision import VisionTransformer
+from attention_jax.models.vision_config import VisionConfig
 
 __all__ = [
     "Encoded",
@@ -47,6 +52,7 @@ __all__ = [
     "Pretrained",
     "PretrainedDecoder",
     "PretrainedSeq2Seq",
+    "PretrainedVision",
     "folder_of",
     "load",
     "save",
@@ -79,7 +85,7 @@ def load(folder: str | Path, *, tokenizer: bool = True) -> Any:
         with about(folder / GENERATION):
             marks = marks_of({**form, **read_config(folder, GENERATION)})
     engine = None
-    if tokenizer:
+    if tokenizer and family.config is not VisionConfig:
         engine = read_tokenizer(file_of(folder, TOKENIZER), config.vocabulary)
     tensors = tensors_of(folder)
     graph, shapes = nnx.split(nnx.eval_shape(lambda: family.model(config, rngs=nnx.Rngs(0))))
@@ -93,17 +99,20 @@ def load(folder: str | Path, *, tokenizer: bool = True) -> Any:
     model = nnx.merge(graph, params)
     if isinstance(model, EncoderOnly):
         return Pretrained(name_of(folder), model, engine)
+    if isinstance(model, VisionTransformer):
+        return PretrainedVision(name_of(folder), model, tuple(labels_of(form)))
     kind = PretrainedSeq2Seq if isinstance(model, EncoderDecoder) else PretrainedDecoder
     return kind(name_of(folder), model, engine, marks)
 
 
 def save(
     folder: str | Path,
-    model: EncoderOnly | DecoderOnly | EncoderDecoder,
+    model: EncoderOnly | DecoderOnly | EncoderDecoder | VisionTransformer,
     tokenizer: Any = None,
     *,
     kind: str | None = None,
     marks: Marks | None = None,
+    labels: Sequence[str] = (),
 ) -> Path:
     """Writes a model as a folder that transformers, and `load`, read.
 
@@ -114,6 +123,7 @@ def save(
         library `tokenizers` and of this package do; None for none.
       kind: a model_type, such as "roberta" or "mistral"; None for the first one that fits.
       marks: tokens that begin and end texts.
+      labels: of a model of pictures, a name for each class.
 
     Returns:
       The folder.
@@ -126,8 +136,10 @@ def save(
     folder = Path(folder)
     if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         raise ValueError(f"{folder} is there already; a new folder, or an empty one, would fit")
-    said = {} if isinstance(model, EncoderOnly) else marked(marks or Marks())
-    kind, form = _form_of(model, kind, said)
+    writes = isinstance(model, DecoderOnly | EncoderDecoder)
+    kind, form = _form_of(model, kind, marked(marks or Marks()) if writes else {})
+    if labels:
+        form |= _labelled(model, labels)
     params = {
         path: np.asarray(variable.get_value(), np.float32)
         for path, variable in nnx.to_flat_state(nnx.state(model, nnx.Param))
@@ -146,6 +158,17 @@ def save(
             tokenizer.save(str(made / TOKENIZER))
         os.replace(made, folder)
     return folder
+
+
+def _labelled(model: Any, labels: Sequence[str]) -> dict[str, Any]:
+    """What a config.json says of classes, if there is a name for each."""
+    classes = getattr(model.config, "classes", 0)
+    if len(set(labels)) != classes or len(labels) != classes:
+        raise ValueError(
+            f"labels are {len(labels)}, {len(set(labels))} of them different; the model has "
+            f"{classes} classes, so that {classes} different ones would fit"
+        )
+    return labelled(list(labels))
 
 
 def _form_of(

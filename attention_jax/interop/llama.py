@@ -85,7 +85,11 @@ _FIELDS = {
     "layers": count("num_hidden_layers", most=DEEPEST),
     "heads": count("num_attention_heads"),
     "key_value_heads": count("num_key_value_heads", None),
-    "head_size": count("head_dim", None),
+    "head_size": Field(
+        "head_dim",
+        count("head_dim", None).read,
+        lambda value: {} if value is None else {"head_dim": value},  # null is refused by some
+    ),
     "feed_forward": count("intermediate_size"),
     "context": count("max_position_embeddings", 2_048, most=2**31),
     "activation": choice("hidden_act", {"silu": "swiglu", "swish": "swiglu"}, "silu"),

@@ -14,7 +14,7 @@ class DiffusionConfig:
     """The sizes of a Diffusion Transformer, and what it is asked for."""
 
     side: int = 28
-    """rows and columns of a picture; a task takes those of its pictures, like the next two"""
+    """rows and columns of a picture"""
     channels: int = 1
     """numbers a pixel"""
     classes: int = 10

@@ -13,8 +13,7 @@ class SaganConfig:
     """The sizes of a generator, the place "decoder", and a discriminator, the place "encoder"."""
 
     side: int = 28
-    """rows and columns of a picture, a multiple of 4; a task takes those of its pictures, like the
-    next two"""
+    """rows and columns of a picture, a multiple of 4"""
     channels: int = 1
     """numbers a pixel"""
     classes: int = 10

@@ -114,7 +114,7 @@ class ShrinkingBlock(nnx.Module):
         self, inputs: int, outputs: int, *, first: bool = False, halve: bool, rngs: nnx.Rngs
     ):
         self.plain, self.halve = first, halve
-        inner = outputs if not first else max(outputs // 2, 1)
+        inner = max(outputs // 2, 1) if first else inputs
         self.first = SpectralConvolution(inputs, inner, rngs=rngs)
         self.second = SpectralConvolution(inner, outputs, rngs=rngs)
         self.short = SpectralDense(inputs, outputs, letters="D P", rngs=rngs)

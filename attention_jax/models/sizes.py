@@ -6,13 +6,18 @@ Nothing here computes or holds an array: jax.eval_shape follows the shapes alone
 import functools
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from attention_jax.models.decoder_only import DecoderOnlyConfig
 from attention_jax.models.kinds import ModelConfig, as_transformer, build
 from attention_jax.models.transformer import TransformerConfig
+
+WithFeedForward = TransformerConfig | DecoderOnlyConfig
+Wide = TypeVar("Wide", TransformerConfig, DecoderOnlyConfig)
 
 TOLERANCE = 0.005
 """the largest share by which matched parameters may differ"""
@@ -46,7 +51,7 @@ def cache_bytes(model: ModelConfig, source_length: int, target_length: int) -> i
     return sum(leaf.size * leaf.dtype.itemsize for leaf in kept)
 
 
-def matched(model: TransformerConfig, like: TransformerConfig) -> TransformerConfig:
+def matched(model: Wide, like: WithFeedForward) -> Wide:
     """The model with that feed-forward width which brings its parameters nearest to another's.
 
     Args:
@@ -57,7 +62,7 @@ def matched(model: TransformerConfig, like: TransformerConfig) -> TransformerCon
       ValueError: no width comes within `TOLERANCE` of them.
     """
 
-    def count(model: TransformerConfig, **changes: int) -> int:
+    def count(model: WithFeedForward, **changes: int) -> int:
         # Without the tables of tokens, which would hide a difference: it is small beside them.
         return parameters(replace(model, vocabulary=1, **changes))
 

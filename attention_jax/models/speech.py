@@ -137,12 +137,12 @@ class Speech(nnx.Module):
           ValueError: as for the call.
         """
         self._check(length)
-        memory, mask = self._encode(frames, lengths, self._streams(None), Pass())
+        memory, _ = self._encode(frames, lengths, self._streams(None), Pass())
         cross = [layer.cross.sources(memory) for layer in self.decoder]
         shape = len(frames), length, self.config.heads, self.config.width // self.config.heads
         empty = (jnp.zeros(shape, memory.dtype),) * self.config.decoder_layers
         keys, values = zip(*cross, strict=True)
-        return Cache(empty, empty, keys, values, mask.sources, jnp.zeros((), jnp.int32))
+        return Cache(empty, empty, keys, values, positions_of(lengths), jnp.zeros((), jnp.int32))
 
     def step(self, cache: Cache, tokens: Int[Array, " B"]) -> tuple[Float[Array, "B V"], Cache]:
         """Takes the tokens at the cache's position; gives the logits of the next ones.
@@ -153,8 +153,8 @@ class Speech(nnx.Module):
         x = self.embedding.embed(tokens[:, None])
         x = x + learned(self.positions[...], position[None])[None]
         keys, values = [], []
-        for layer, *kept in zip(self.decoder, *cache[:4], strict=True):
-            x, key, value = layer.step(x, *kept, mask, position)
+        for layer, key, value, *cross in zip(self.decoder, *cache[:4], strict=True):
+            x, key, value = layer.step(x, key, value, cross[0], cross[1], mask, position)
             keys.append(key)
             values.append(value)
         grown = cache._replace(keys=tuple(keys), values=tuple(values), position=position + 1)
@@ -202,7 +202,7 @@ class Speech(nnx.Module):
 
 
 class Convolution(nnx.Module):
-    """Three neighbouring rows to one, as many rows as there were; Glorot-uniform, bias from zero."""
+    """Three neighbouring rows to one, as many rows as there were; starts Glorot-uniform."""
 
     def __init__(self, inputs: int, outputs: int, rngs: nnx.Rngs):
         make = nnx.initializers.glorot_uniform(in_axis=(0, 1), out_axis=2)

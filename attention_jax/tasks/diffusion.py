@@ -25,7 +25,7 @@ from attention_jax.data.rows import RowsPlan, generator, in_order
 from attention_jax.decoding.denoise import SAMPLERS, guided
 from attention_jax.functional.noising import noised
 from attention_jax.models.diffusion import Diffusion, DiffusionConfig
-from attention_jax.tasks.judging import FIXED, HELD_OUT, JudgingConfig, fitted, judged
+from attention_jax.tasks.judging import FIXED, HELD_OUT, JudgingConfig, check_sizes, judged
 from attention_jax.tasks.work import Work
 from attention_jax.training.chosen import Which
 from attention_jax.training.loss import Loss
@@ -119,10 +119,11 @@ class DiffusionTask:
         """Reads the pictures; nothing is kept in the folder but them made.
 
         Raises:
-          ValueError: the pictures cannot be read, or are not square.
+          ValueError: the pictures cannot be read, or are of another size than the model's.
         """
         pictures = load_pictures(self.data)
-        config = fitted(self.model, pictures)
+        config = self.model
+        check_sizes(config, pictures)
 
         def change(batch: Noised, chance: np.random.Generator) -> Noised:
             moved = shifted(batch.images, self.data.shift, chance)

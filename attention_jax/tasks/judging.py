@@ -1,7 +1,7 @@
 """What both generators of pictures share: sizes, what is held out, and what they are judged by."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from attention_jax.analysis.generated import agreement, frechet
 from attention_jax.analysis.picture_judge import Judge
 from attention_jax.data.images import PictureSet, as_bytes, as_floats
-from attention_jax.views.contact_sheet import contact_sheet
+from attention_jax.data.png import png, sheet
 
 SHEET = "samples.png"
 """in the run's folder: a column a kind"""
@@ -61,7 +61,7 @@ def judged(
     classes = len(pictures.classes)
     labels = np.arange(config.pictures, dtype=np.int32) % classes
     made = as_bytes(make(labels))
-    contact_sheet(made[: ROWS * classes], columns=classes, file=folder / SHEET)
+    (folder / SHEET).write_bytes(png(sheet(made[: ROWS * classes], classes)))
     if not config.judge_steps:
         return {}
     judge = Judge(pictures.splits["train"], classes, steps=config.judge_steps)
@@ -77,15 +77,21 @@ def judged(
     }
 
 
-def fitted(model: Any, pictures: PictureSet) -> Any:
-    """The config of a model with the sizes of the pictures.
+def check_sizes(model: Any, pictures: PictureSet) -> None:
+    """Refuses a model's config that has other sizes than the pictures.
 
     Raises:
-      ValueError: the pictures are not square, or the model cannot have their size.
+      ValueError: the message names the option, and what would fit.
     """
     height, width, channels = pictures.shape
     if height != width:
         raise ValueError(
-            f"{pictures.name}: pictures are {height} by {width}; square ones would fit"
+            f"{pictures.name} has pictures of {height} by {width}; square ones would fit"
         )
-    return replace(model, side=height, channels=channels, classes=len(pictures.classes))
+    wanted = {"side": height, "channels": channels, "classes": len(pictures.classes)}
+    for name, size in wanted.items():
+        if getattr(model, name) != size:
+            raise ValueError(
+                f"model.{name} is {getattr(model, name)}, but {pictures.name} has {size}; "
+                f"--model.{name} {size} would fit"
+            )

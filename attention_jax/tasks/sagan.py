@@ -19,7 +19,7 @@ from attention_jax.analysis.picture_judge import in_parts
 from attention_jax.data.images import Pictures, PicturesConfig, as_floats, load_pictures, shifted
 from attention_jax.data.rows import RowsPlan, generator, in_order
 from attention_jax.models.sagan import Sagan, SaganConfig
-from attention_jax.tasks.judging import FIXED, HELD_OUT, JudgingConfig, fitted, judged
+from attention_jax.tasks.judging import FIXED, HELD_OUT, JudgingConfig, check_sizes, judged
 from attention_jax.tasks.work import Work
 from attention_jax.training.chosen import Which
 from attention_jax.training.loss import Loss
@@ -75,10 +75,11 @@ class SaganTask:
         """Reads the pictures; nothing is kept in the folder but them made.
 
         Raises:
-          ValueError: the pictures cannot be read, or are not square.
+          ValueError: the pictures cannot be read, or are of another size than the model's.
         """
         pictures = load_pictures(self.data)
-        config = fitted(self.model, pictures)
+        config = self.model
+        check_sizes(config, pictures)
 
         def change(batch: Faced, chance: np.random.Generator) -> Faced:
             moved = shifted(batch.images, self.data.shift, chance)

@@ -36,12 +36,12 @@ HELD = 50
 class SpeechBatch(NamedTuple):
     """Sounds, and what is said in them."""
 
-    frames: Float[Array, "B frames mels"]
-    lengths: Int[Array, " B"]
+    frames: Float[Any, "B frames mels"]
+    lengths: Int[Any, " B"]
     """frames that each sound has"""
-    target_in: Int[Array, "B T"]
-    target_out: Int[Array, "B T"]
-    weights: Float[Array, "B T"]
+    target_in: Int[Any, "B T"]
+    target_out: Int[Any, "B T"]
+    weights: Float[Any, "B T"]
     """1 where target_out is real, 0 where it is padding"""
 
 

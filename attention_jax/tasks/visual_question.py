@@ -1,7 +1,7 @@
 """Answering questions about pictures, with a Transformer that looks at them."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,17 +16,18 @@ from jaxtyping import Array, Float, Int
 from attention_jax.analysis.grounding import Grounding, grounding, joined, shares
 from attention_jax.data.rows import RowsPlan, in_order
 from attention_jax.data.scene_questions import KINDS, LENGTH, Asked, QuestionBatch, asked
-from attention_jax.data.scene_words import ANSWERS, QUESTION_WORDS
+from attention_jax.data.scene_words import ANSWERS, CAPTION_WORDS, QUESTION_WORDS
 from attention_jax.data.scenes import SIDE, ScenesConfig, scenes
+from attention_jax.models.captioning import Captioning
 from attention_jax.models.places import Head
 from attention_jax.models.visual_question import VisualQuestion
 from attention_jax.models.visual_question_config import VisualQuestionConfig
 from attention_jax.tasks.captioning import digest_of
 from attention_jax.tasks.work import Work
-from attention_jax.training.chosen import Which
+from attention_jax.training.chosen import Which, read_params
 from attention_jax.training.loss import smoothed_cross_entropy
 from attention_jax.training.optimizer import OptimizerConfig
-from attention_jax.training.step import split
+from attention_jax.training.step import State, split
 from attention_jax.training.training_config import TrainingConfig
 
 HELD = 200
@@ -78,6 +79,8 @@ class VisualQuestionTask:
     """the loop and the optimizer"""
     which: Which = "best"
     """the parameters that are judged: best by validation loss, the last, or a mean"""
+    begin: Path | None = None
+    """the folder of a captioning run, whose network that looks at pictures this one begins with"""
 
     def __post_init__(self):
         """Refuses what cannot be learned."""
@@ -112,8 +115,42 @@ class VisualQuestionTask:
                 for name, one in found.items()
             ],
             unit="questions",
+            begin=None if self.begin is None else beginning(self.begin, config),
             real=partial(_real, cells=config.cells.count),
         )
+
+
+def beginning(begin: Path, config: VisualQuestionConfig) -> Callable[[State], State]:
+    """From a fresh state to one that looks at pictures as a trained captioning run does.
+
+    Args:
+      begin: the folder of the run, read once it is needed.
+      config: of the model that begins.
+
+    Raises:
+      ValueError: the folder holds no such run, or its network is of other sizes; said once the
+        function is called.
+
+    Source: Yang et al. 2016, section 3.1, whose network has learned from other pictures before.
+    """
+
+    def begun(state: State) -> State:
+        from attention_jax.tasks.run import read_task
+
+        task = read_task(begin)
+        if task.kind != "captioning" or task.model.cells != config.cells:
+            cells = getattr(task.model, "cells", "no cells")
+            raise ValueError(
+                f"begin is a run of {task.kind} with {cells}; one of captioning with "
+                f"{config.cells} would fit"
+            )
+        other = replace(task.model, vocabulary=len(CAPTION_WORDS))
+        shapes = nnx.eval_shape(lambda: Captioning(other, rngs=nnx.Rngs(0)))
+        params = read_params(begin, split(shapes)[1], task.which)
+        cells = jax.tree.map(np.asarray, params["cells"])
+        return state._replace(params={**state.params, "cells": cells})
+
+    return begun
 
 
 def _real(batch: QuestionBatch, *, cells: int) -> dict[str, tuple[Array, Array]]:

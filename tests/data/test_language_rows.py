@@ -67,7 +67,7 @@ def test_every_document_stands_in_one_place_with_its_marks():
     found = packed(given, 20)
     wanted = sorted([START, *ids, END] for ids in map(np.ndarray.tolist, given))
     assert sorted(map(list, read_back(found))) == wanted
-    assert found.weights.mean() > 0.97  # hardly any padding is left
+    assert found.weights.mean() > 0.95  # hardly any padding is left
     for mine, other in zip(found, packed(given, 20), strict=True):
         np.testing.assert_array_equal(mine, other)
 

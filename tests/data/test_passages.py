@@ -36,16 +36,15 @@ def test_windows_read_the_text_as_it_is(config):
 @pytest.mark.parametrize(
     ("documents", "wanted"),
     [
-        ("lines", ["One line.", "And another.", "A second paragraph.", "The third,"]),
+        ("lines", ["One line.", "And another.", "A second paragraph."]),
         ("paragraphs", ["One line.\nAnd another.", "A second paragraph."]),
     ],
 )
 def test_packed_documents_stay_whole(config, documents, wanted):
     train, held_out = read_passages(replace(config, packed=True, documents=documents))
     assert train == wanted
-    assert held_out == [
-        {"lines": "of two lines.", "paragraphs": "The third,\nof two lines."}[documents]
-    ]
+    third = "The third,\nof two lines."
+    assert held_out == (third.split("\n") if documents == "lines" else [third])
 
 
 def test_a_folder_is_its_files_in_order(tmp_path):

@@ -52,6 +52,7 @@ ALIKE = (
     "key_value_heads",
     "matched_parameters",
     "one_long_head",
+    "one_sequence",
     "reverse",
     "sentence_length",
 )

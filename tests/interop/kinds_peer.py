@@ -5,9 +5,10 @@ Command: python kinds_peer.py QUESTIONS.json ANSWERS.safetensors
 A question is an object by name: `architecture`, `folder`, and `config` to make a model of random
 numbers, which is saved in the folder, or null to read the one there. `tokens` and `mask` go in, each
 [B, S], once filled up in front and once behind; `target`, [B, T], into a decoder that stands behind
-an encoder; `length` is how many tokens to write. Answers by NAME/left/ and NAME/right/: `logits`, and
-`written` (by NAME/ alone), the tokens that greedy search writes, -1 where a row has ended. What a
-folder lacked or had too much is in the answers' metadata.
+an encoder; `length` is how many tokens to write, 0 for a model that gives features alone. Instead,
+`pixels` go into a model of pictures. Answers by NAME/left/ and NAME/right/: `logits`, and `written`
+(by NAME/ alone), the tokens that greedy search writes, -1 where a row has ended. What a folder
+lacked or had too much is in the answers' metadata.
 """
 
 import json
@@ -36,7 +37,7 @@ def shaken(model, seed):
 
 
 def made(asked, seed):
-    kind = getattr(transformers, asked["architecture"])
+    kind, options = getattr(transformers, asked["architecture"]), asked.get("options", {})
     if asked["config"] is None:
         return kind.from_pretrained(
             asked["folder"],
@@ -44,13 +45,18 @@ def made(asked, seed):
             attn_implementation="eager",
             dtype=torch.float32,
             output_loading_info=True,
+            **options,
         )
     config = kind.config_class(**asked["config"])
-    model = shaken(kind(config), seed).eval()
+    model = shaken(kind(config, **options), seed).eval()
     model.tie_weights()
     model.save_pretrained(asked["folder"])
     again = kind.from_pretrained(
-        asked["folder"], local_files_only=True, attn_implementation="eager", dtype=torch.float32
+        asked["folder"],
+        local_files_only=True,
+        attn_implementation="eager",
+        dtype=torch.float32,
+        **options,
     )
     return again, {}
 
@@ -64,7 +70,8 @@ def side(tokens, mask, left):
 def answer(name, asked, seed):
     model, info = made(asked, seed)
     model.eval()
-    faults[name] = {part: sorted(map(str, info.get(part, []))) for part in ("missing_keys", "unexpected_keys", "mismatched_keys")}
+    parts = "missing_keys", "unexpected_keys", "mismatched_keys"
+    faults[name] = {part: sorted(map(str, info.get(part, []))) for part in parts}
     if "pixels" in asked:
         pixels = torch.tensor(asked["pixels"], dtype=torch.float32)
         found[f"{name}/logits"] = model(pixel_values=pixels).logits
@@ -76,15 +83,15 @@ def answer(name, asked, seed):
         inputs = {"input_ids": ids, "attention_mask": real.long()}
         if target is not None:
             found[f"{name}/{where}/logits"] = model(**inputs, decoder_input_ids=target).logits
-        elif asked.get("features"):
+        elif asked["length"] == 0:
             found[f"{name}/{where}/logits"] = model(**inputs).last_hidden_state
         else:
             places = (real.long().cumsum(-1) - 1).clamp(min=0)
             found[f"{name}/{where}/logits"] = model(**inputs, position_ids=places).logits
-    if asked.get("features"):
+    if asked["length"] == 0:
         return
     ids, real = side(tokens, mask, target is None)
-    options = {"do_sample": False, "num_beams": 1, "max_new_tokens": asked["length"], "use_cache": True}
+    options = {"do_sample": False, "num_beams": 1, "max_new_tokens": asked["length"]}
     pad = model.config.pad_token_id
     options["pad_token_id"] = 0 if pad is None else pad
     written = model.generate(input_ids=ids, attention_mask=real.long(), **options)

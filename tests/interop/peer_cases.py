@@ -142,3 +142,52 @@ SEQ2SEQ = {
     "t5, gated silu": ("T5ForConditionalGeneration", T5 | {"feed_forward_proj": "gated-silu"}),
 }
 """Models that write a text for a text."""
+
+BERT = {
+    "vocab_size": 29,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 24,
+    "max_position_embeddings": 20,
+    "pad_token_id": 0,
+}
+ENCODERS = {
+    "bert": ("BertModel", BERT),
+    "bert, other padding": (
+        "BertModel",
+        BERT | {"pad_token_id": 5, "hidden_act": "gelu_new", "type_vocab_size": 3},
+    ),
+    "roberta": ("RobertaModel", BERT | {"pad_token_id": 1, "type_vocab_size": 1}),
+    "distilbert": (
+        "DistilBertModel",
+        {
+            "vocab_size": 29,
+            "dim": 16,
+            "n_layers": 1,
+            "n_heads": 2,
+            "hidden_dim": 20,
+            "max_position_embeddings": 14,
+            "activation": "relu",
+        },
+    ),
+}
+"""Models that give features alone."""
+
+VIT = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 24,
+    "image_size": 12,
+    "patch_size": 4,
+    "num_labels": 5,
+}
+PICTURES = {
+    "vit": ("ViTForImageClassification", VIT),
+    "vit, grey, no biases": (
+        "ViTForImageClassification",
+        VIT | {"num_channels": 1, "qkv_bias": False, "patch_size": 6, "hidden_act": "gelu_new"},
+    ),
+}
+"""Models of pictures."""

@@ -16,10 +16,11 @@ from flax import nnx
 
 from attention_jax.interop import read_metadata, read_tensors
 from attention_jax.interop.huggingface import Marks, load, save, to_the_front
-from tests.interop.peer_cases import CAUSAL, SEQ2SEQ
+from tests.interop.peer_cases import CAUSAL, ENCODERS, PICTURES, SEQ2SEQ
 
 pytestmark = pytest.mark.slow
 LENGTH = 12
+EVERY = CAUSAL | SEQ2SEQ | ENCODERS | PICTURES
 CLOSE = 1e-4
 
 
@@ -46,28 +47,36 @@ def rows(vocabulary, seed):
 
 
 def question(home, name, architecture, config, seed):
-    tokens, mask = rows(config["vocab_size"], seed)
-    if (pad := config.get("pad_token_id")) is not None:
-        tokens[mask & (tokens == pad)] = (pad + 1) % config["vocab_size"]
     asked = {"architecture": architecture, "config": config, "folder": str(home / name)}
-    if architecture == "MarianMTModel" or architecture.startswith("T5"):
-        target = np.random.default_rng(seed).integers(0, config["vocab_size"], (3, 6))
-        asked["target"] = target.tolist()
-    return asked | {"tokens": tokens.tolist(), "mask": mask.tolist(), "length": LENGTH}
+    draw = np.random.default_rng(seed)
+    if name in PICTURES:
+        shape = 2, config.get("num_channels", 3), config["image_size"], config["image_size"]
+        return asked | {"pixels": draw.normal(size=shape).tolist()}
+    if name in ENCODERS and name != "distilbert":
+        asked["options"] = {"add_pooling_layer": False}
+    tokens, mask = rows(config["vocab_size"], seed)
+    if (pad := config.get("pad_token_id", 0 if name == "distilbert" else None)) is not None:
+        tokens[tokens == pad] = (pad + 1) % config["vocab_size"]
+        tokens[~mask] = pad
+    if name in SEQ2SEQ:
+        asked["target"] = draw.integers(0, config["vocab_size"], (3, 6)).tolist()
+    asked |= {"tokens": tokens.tolist(), "mask": mask.tolist()}
+    return asked | {"length": 0 if name in ENCODERS else LENGTH}
 
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
     """Questions, transformers' answers, and its answers about what was saved here."""
     home = tmp_path_factory.mktemp("kinds")
-    cases = enumerate((CAUSAL | SEQ2SEQ).items())
+    cases = enumerate(EVERY.items())
     questions = {name: question(home, name, *case, seed) for seed, (name, case) in cases}
     first, _ = answers(home, "first", questions)
     again = {}
     for name, asked in questions.items():
         pretrained = load(asked["folder"], tokenizer=False)
         kind = json.loads(Path(asked["folder"], "config.json").read_text())["model_type"]
-        folder = save(home / f"{name} again", pretrained.model, kind=kind, marks=pretrained.marks)
+        marks = getattr(pretrained, "marks", None)
+        folder = save(home / f"{name} again", pretrained.model, kind=kind, marks=marks)
         again[name] = asked | {"config": None, "folder": str(folder)}
     return questions, first, answers(home, "again", again)
 
@@ -104,21 +113,48 @@ def test_a_model_with_an_encoder_of_transformers_is_read(name, both):
     pretrained = load(asked["folder"], tokenizer=False)
     model, mask = pretrained.model, np.array(asked["mask"])
     tokens = to_the_front(np.array(asked["tokens"]), mask, model.config.padding)
-    logits = nnx.jit(lambda model, *inputs: model(*inputs))(model, tokens, asked["target"])
+    inputs = tokens, np.array(asked["target"], np.int32)
+    logits = nnx.jit(lambda model, *inputs: model(*inputs))(model, *inputs)
     # Where positions count, transformers counts the padding in front too, so that nobody puts any.
     for side in ("right",) if name.startswith("marian") else ("left", "right"):
         assert largest(logits, first[f"{name}/{side}/logits"]) < CLOSE
     same_texts(pretrained.written(tokens, LENGTH), first[f"{name}/written"], model.config.padding)
 
 
-@pytest.mark.parametrize("name", CAUSAL | SEQ2SEQ)
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_encoder_of_transformers_is_read(name, both):
+    asked, first, _ = both[0][name], both[1], both[2]
+    model, mask = load(asked["folder"], tokenizer=False).model, np.array(asked["mask"])
+    tokens = to_the_front(np.array(asked["tokens"]), mask, model.config.padding)
+    features = np.asarray(nnx.jit(lambda model, tokens: model(tokens))(model, tokens))
+    # RoBERTa alone counts positions from the first real token on.
+    for side in ("left", "right") if name == "roberta" else ("right",):
+        real = np.sort(mask, 1) if side == "left" else mask
+        assert largest(features[mask], first[f"{name}/{side}/logits"][real]) < CLOSE
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_model_of_pictures_of_transformers_is_read(name, both):
+    asked, first, _ = both[0][name], both[1], both[2]
+    pretrained = load(asked["folder"])
+    pictures = np.moveaxis(np.array(asked["pixels"], np.float32), 1, -1)
+    logits = nnx.jit(lambda model, pictures: model(pictures))(pretrained.model, pictures)
+    assert largest(logits, first[f"{name}/logits"]) < CLOSE
+    assert len(pretrained.labels) == 5
+    shown = pretrained.shows(pictures)
+    assert [one for one, _ in shown] == [f"LABEL_{n}" for n in np.argmax(logits, -1)]
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_what_is_saved_here_is_the_same_to_transformers(name, both):
     _, first, (again, faults) = both
     assert not any(faults[name].values()), faults[name]
-    for part in ("left/logits", "right/logits", "written"):
-        np.testing.assert_array_equal(again[f"{name}/{part}"], first[f"{name}/{part}"])
+    parts = [part for part in first if part.startswith(f"{name}/")]
+    assert len(parts) == (1 if name in PICTURES else 2 if name in ENCODERS else 3)
+    for part in parts:
+        np.testing.assert_array_equal(again[part], first[part])
 
 
 def test_some_texts_end_by_themselves_and_some_do_not(both):
-    ended = [(both[1][f"{name}/written"] == -1).any(1) for name in both[0]]
+    ended = [(both[1][f"{name}/written"] == -1).any(1) for name in CAUSAL | SEQ2SEQ]
     assert 0 < np.mean(ended) < 1

@@ -40,16 +40,28 @@ def halting():
     return undecided(build(ACT))
 
 
+def logits_of(model):
+    return model(SOURCE, TARGET)
+
+
+def ponder_of(model):
+    return model.ponder(SOURCE, TARGET)
+
+
+def explained(model):
+    return model(SOURCE, TARGET, explain=True)
+
+
 def test_it_is_the_paper():
     model = build(PLAIN)
-    found, params = model(SOURCE, TARGET), split(model)[1]
+    found, params = logits_of(model), split(model)[1]
     for row, (read, written) in enumerate(LENGTHS):
         wanted, *_ = universal(PLAIN, params, SOURCE[row, :read], TARGET[row, :written])
         np.testing.assert_allclose(found[row, :written], wanted, atol=1e-4)
 
 
 def test_halting_is_the_paper(halting):
-    logits, ponder = halting(SOURCE, TARGET), halting.ponder(SOURCE, TARGET)
+    logits, ponder = logits_of(halting), ponder_of(halting)
     params, seen = split(halting)[1], set()
     for row, (read, written) in enumerate(LENGTHS):
         wanted, *sides = universal(ACT, params, SOURCE[row, :read], TARGET[row, :written])
@@ -62,8 +74,7 @@ def test_halting_is_the_paper(halting):
 
 
 def test_cached_steps_are_exact_where_positions_halt_apart(halting):
-    whole = halting(SOURCE, TARGET)
-    cache = halting.start(SOURCE, TARGET.shape[1])
+    whole, cache = logits_of(halting), halting.start(SOURCE, TARGET.shape[1])
     assert len(cache.keys) == 4 and len(cache.cross_keys) == 1
     for at in range(TARGET.shape[1]):
         logits, cache = halting.step(cache, TARGET[:, at])
@@ -79,12 +90,12 @@ def test_depth_costs_no_parameters():
 
 
 def test_depth_changes_what_is_computed():
-    one, more = (build(replace(PLAIN, encoder_steps=n))(SOURCE, TARGET) for n in (1, 3))
+    one, more = (logits_of(build(replace(PLAIN, encoder_steps=n))) for n in (1, 3))
     assert not np.allclose(one, more, atol=1e-2)
 
 
 def test_every_step_is_a_place():
-    _, found = build(ACT)(SOURCE, TARGET, explain=True)
+    _, found = explained(build(ACT))
     assert set(found) == set(ACT.places()) and len(ACT.places()) == 3 + 4 + 4
     assert not np.allclose(found[Place("encoder", 0)], found[Place("encoder", 1)], atol=1e-3)
     assert len(ACT.every_head()) == 4 * len(ACT.places())
@@ -94,12 +105,12 @@ def test_a_gate_on_one_step_leaves_the_steps_before_it_alone(halting):
     def gate(place, outputs):
         return outputs * (place != Place("encoder", 1))
 
-    plain = halting(SOURCE, TARGET, explain=True)[1]
+    whole, plain = explained(halting)
     logits, gated = halting(SOURCE, TARGET, explain=True, heads=gate)
     for step in (0, 1):
         place = Place("encoder", step)
         np.testing.assert_array_equal(gated[place], plain[place])
-    assert not np.allclose(logits, halting(SOURCE, TARGET), atol=1e-4)
+    assert not np.allclose(logits, whole, atol=1e-4)
 
 
 def loss(model, batch, objective):
@@ -111,7 +122,7 @@ def test_the_loss_counts_the_time_of_what_counts(halting):
     batch = Batch(SOURCE, TARGET, LABELS, np.float32(LABELS != 0))
     batch.weights[1] = 0  # neither side of this row counts
     (mean, sums), (plain, bare) = (loss(halting, batch, f) for f in (penalised, translation))
-    ponder = halting.ponder(SOURCE, TARGET)
+    ponder = ponder_of(halting)
     costs = [
         np.where((SOURCE != 0) & [[True], [False], [True]], ponder.encoder.cost, 0).sum(),
         (ponder.decoder.cost * batch.weights).sum(),
@@ -146,10 +157,9 @@ def test_training_by_the_penalty_shortens_the_time(halting):
 def test_what_is_asked_of_a_call_can_be_asked_with_the_penalty(halting):
     weights = np.float32(LABELS != 0)
     (logits, found), _ = halting.penalised(SOURCE, TARGET, weights, explain=True)
-    np.testing.assert_array_equal(logits, halting(SOURCE, TARGET))
+    np.testing.assert_array_equal(logits, logits_of(halting))
     assert set(found) == set(ACT.places())
-    _, none = build(PLAIN).penalised(SOURCE, TARGET, weights)
-    assert none == 0
+    assert build(PLAIN).penalised(SOURCE, TARGET, weights)[1] == 0
 
 
 def test_a_model_that_does_not_halt_has_no_ponder_time():

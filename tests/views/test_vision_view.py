@@ -1,5 +1,6 @@
 """Where a Vision Transformer looks: readings that tell their patches, and maps over the picture."""
 
+import jax
 import numpy as np
 import pytest
 from flax import nnx
@@ -8,6 +9,7 @@ from attention_jax.data.images import PicturesConfig, as_floats, load_pictures
 from attention_jax.models.vision import VisionConfig
 from attention_jax.tasks.run import Loaded
 from attention_jax.tasks.vision import VisionTask
+from attention_jax.training.step import split
 from attention_jax.views.head_view import head_view
 from attention_jax.views.vision_view import attention_over_picture, patch_names, readings
 
@@ -22,7 +24,9 @@ TASK = VisionTask(
 def loaded(tmp_path_factory):
     """A model that has learned nothing, as it comes from a run."""
     work = TASK.work()
-    return Loaded(TASK, work, work.make_model(nnx.Rngs(0)), tmp_path_factory.mktemp("run"))
+    graph, _ = split(nnx.eval_shape(lambda: work.make_model(nnx.Rngs(0))))
+    params = jax.jit(lambda: split(work.make_model(nnx.Rngs(0)))[1])()
+    return Loaded(TASK, work, nnx.merge(graph, params), tmp_path_factory.mktemp("run"))
 
 
 def test_readings_are_the_models_own_weights(loaded):
@@ -31,7 +35,10 @@ def test_readings_are_the_models_own_weights(loaded):
     (seen,) = one.attentions
     assert seen.queries == seen.sources == tuple(patch_names(TASK.model))
     images = load_pictures(TASK.data).splits["test"].images
-    logits, weights = loaded.model(as_floats(images[7:8]), explain=True)
+    graph, params = split(loaded.model)
+    logits, weights = jax.jit(lambda x: nnx.merge(graph, params)(x, explain=True))(
+        as_floats(images[7:8])
+    )
     np.testing.assert_allclose(np.stack(seen.weights), weights[:, 0], atol=1e-6)
     assert one.output == str(int(logits.argmax()))
     # Queries and keys are those of the weights.
