@@ -13,6 +13,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from attention_jax.analysis.by_length import read_lines
 from attention_jax.analysis.by_symbol import exact, symbol_accuracy
@@ -25,7 +26,7 @@ from attention_jax.training.loop import TrainingConfig
 from attention_jax.training.optimizer import OptimizerConfig
 from attention_jax.training.scores import ScoringConfig
 
-SIZES = {"width": 64, "heads": 4, "feed_forward": 128, "dropout": 0.0, "norm": "pre"}
+SIZES: dict[str, Any] = {"width": 64, "feed_forward": 128, "dropout": 0.0, "norm": "pre"}
 PLAIN = TransformerConfig(**SIZES, encoder_layers=3, decoder_layers=3)
 UNIVERSAL = UniversalConfig(**SIZES, encoder_steps=3, decoder_steps=3)
 KINDS = {"Transformer": PLAIN, "Universal": UNIVERSAL, "halting": replace(UNIVERSAL, halting="act")}
@@ -40,11 +41,10 @@ CELLS = {
 
 def base(corpus: str, longest: int, steps: int) -> Experiment:
     optimizer = OptimizerConfig(schedule="cosine", peak=3e-3, warmup=min(100, steps))
-    every = {"evaluate_every": steps, "checkpoint_every": steps, "keep": 1, "average": 1}
-    data = {"vocabulary": 400, "max_length": longest, "batch_tokens": 512, "shapes": 1}
+    once: dict[str, Any] = {"evaluate_every": steps, "checkpoint_every": steps, "average": 1}
     return Experiment(
-        data=DataConfig(corpus, "problem", "answer", **data),
-        training=TrainingConfig(steps=steps, optimizer=optimizer, smoothing=0.0, **every),
+        data=DataConfig(corpus, "problem", "answer", 400, longest, batch_tokens=512, shapes=1),
+        training=TrainingConfig(steps, optimizer, smoothing=0.0, **once),
         decoding=DecodingConfig(max_length=longest, rows=128),
         scoring=ScoringConfig(tokenize="none"),
     )

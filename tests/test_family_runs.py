@@ -67,7 +67,10 @@ def test_show_tells_what_a_run_attends_to(finished, tmp_path, capsys):
         return
     assert code == 0 and said.startswith("run: ") and SENTENCE in page.read_text("utf-8")
     [reading] = read_run(finished.folder, SENTENCE)
-    own = {"intra_attention": ["encoder", "decoder", "cross"], "decoder_only": ["encoder", "decoder"]}
+    own = {
+        "intra_attention": ["encoder", "decoder", "cross"],
+        "decoder_only": ["encoder", "decoder"],
+    }
     parts = own.get(finished.kind, ["cross"])
     assert [attention.name for attention in reading.attentions] == parts
     for attention in reading.attentions:

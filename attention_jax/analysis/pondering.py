@@ -15,6 +15,7 @@ from jaxtyping import Array
 
 from attention_jax.data.batches import Batch
 from attention_jax.data.tokens import END, START, Tokenizer
+from attention_jax.functional.halting import Pondered
 from attention_jax.models.universal import Ponder, Universal
 
 Side = Literal["encoder", "decoder"]
@@ -54,14 +55,16 @@ def ponder_sentence(
       ValueError: the model has no halting, or is another.
     """
     read, written = [*tokenizer.encode(source), END], [START, *tokenizer.encode(target)]
-    found = _pondered(graph, params, np.int32([read]), np.int32([written]))
-    thoughts: dict[Side, Thought] = {}
-    for side, ids in (("encoder", read), ("decoder", written)):
-        mine = getattr(found, side)
+    both = (np.asarray([ids], np.int32) for ids in (read, written))
+    found = _pondered(graph, params, *both)
+
+    def thought(ids: list[int], mine: Pondered) -> Thought:
         steps, remainders = np.asarray(mine.steps[0], int), np.asarray(mine.remainder[0])
-        names = tuple(tokenizer.tokens(ids))
-        thoughts[side] = Thought(names, tuple(steps.tolist()), tuple(remainders.tolist()))
-    return thoughts
+        return Thought(
+            tuple(tokenizer.tokens(ids)), tuple(steps.tolist()), tuple(remainders.tolist())
+        )
+
+    return {"encoder": thought(read, found.encoder), "decoder": thought(written, found.decoder)}
 
 
 def ponder_times(

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from attention_jax.analysis.ablation import losses
 from attention_jax.analysis.weights import Sums, attention_sums, means
 from attention_jax.models.places import Place
+from attention_jax.tasks.run import Loaded
 from attention_jax.tasks.work import Work
 from attention_jax.training.step import split
 
@@ -21,12 +22,11 @@ Real = Mapping[str, tuple[Any, Any]]
 """the real queries [B, T] and sources [B, S] of a part's attentions"""
 
 
-def describe(model: Any, work: Work, *, batches: int = 2) -> dict[str, Any]:
+def describe(loaded: Loaded, *, batches: int = 2) -> dict[str, Any]:
     """What each head of a model does on held-out batches.
 
     Args:
-      model: trained; its config names its heads.
-      work: its task.
+      loaded: the run, from `tasks.run.load`.
       batches: how many of the validation are read, from the start.
 
     Returns:
@@ -40,6 +40,7 @@ def describe(model: Any, work: Work, *, batches: int = 2) -> dict[str, Any]:
     """
     if batches < 1:
         raise ValueError(f"batches is {batches}; it must be at least 1")
+    model, work = loaded.model, loaded.work
     graph, params = split(model)
     chosen = list(work.validation[:batches])
     every = model.config.every_head()

@@ -106,7 +106,7 @@ def read_labelled_text(
         sides = [[Side(ids)] for ids, fits in zip(encoded, short, strict=True) if fits]
         texts[split] = [pair for pair, fits in zip(pairs, short, strict=True) if fits]
         found = np.array([numbers[pair.target] for pair in texts[split]], np.int32)
-        tokens, _ = marked(sides, config.max_length)
+        tokens = marked(sides, config.max_length).tokens
         rows[split] = LabelledBatch(tokens, found, np.ones(len(found), np.float32))
     return LabelledText(tokenizer, labels, texts, rows, tuple(notes))
 

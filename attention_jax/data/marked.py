@@ -1,10 +1,13 @@
 """Texts between marks, one or two in a row: what an encoder reads.
 
-    START  two dogs run  END                        types 0
-    START  two dogs run  END  zwei hunde ...  END   types 0, then 1
+    START  two  dogs  run  END  zwei  hunde  laufen  END
+    0      1    2     3    4    1     2      3       4      positions
+    0      0    0     0    0    1     1      1       1      types
 
 BERT calls the marks [CLS] and [SEP]; here they are those of all tokenizers of the package. Behind
-the tokenizer's tokens comes one more, the mask.
+the tokenizer's tokens comes one more, the mask. Positions begin anew in a second text, so that it
+reads as it does alone, and a translation's words stand about where the words do that they translate
+(Conneau and Lample 2019, section 3.3).
 """
 
 from collections.abc import Sequence
@@ -31,10 +34,16 @@ class Side(NamedTuple):
     type: int = 0
 
 
-def marked(
-    rows: Sequence[Sequence[Side]], length: int
-) -> tuple[Int[np.ndarray, "B S"], Int[np.ndarray, "B S"]]:
-    """Tokens and types, int32, with marks, filled up with padding.
+class Marked(NamedTuple):
+    """Rows of texts with their marks, filled up with padding; all int32."""
+
+    tokens: Int[np.ndarray, "B S"]
+    types: Int[np.ndarray, "B S"]
+    positions: Int[np.ndarray, "B S"]
+
+
+def marked(rows: Sequence[Sequence[Side]], length: int) -> Marked:
+    """Texts with marks; types and positions of padding are 0.
 
     Args:
       rows: the texts of each.
@@ -44,7 +53,7 @@ def marked(
       ValueError: a row does not fit.
     """
     tokens = np.full((len(rows), length), PAD, np.int32)
-    types = np.zeros_like(tokens)
+    types, positions = np.zeros_like(tokens), np.zeros_like(tokens)
     for row, sides in enumerate(rows):
         if (needed := marked_length(sides)) > length:
             raise ValueError(
@@ -55,8 +64,9 @@ def marked(
             end = at + len(side.tokens) + 1
             tokens[row, at:end] = [*side.tokens, END]
             types[row, at:end] = side.type
+            positions[row, at:end] = np.arange(1, end - at + 1)
             at = end
-    return tokens, types
+    return Marked(tokens, types, positions)
 
 
 def marked_length(sides: Sequence[Side]) -> int:

@@ -31,7 +31,7 @@ class MaskedTextConfig:
     """of the sentences: the ending of a folder's files"""
     other: str | None = None
     """a second language: each sentence is there by itself, in both languages, and beside its
-    translation, in both orders; None: one language alone"""
+    translation; None: one language alone"""
     vocabulary: int = 4_000
     """tokens of all languages together, at most; the mask is one more"""
     max_length: int = 32
@@ -103,13 +103,13 @@ def read_masked_text(config: MaskedTextConfig, tokenizer: Tokenizer | None = Non
         one = [Side(ids, 0) for ids in tokenizer.encode_all(pair.source for pair in pairs)]
         two = [Side(ids, 1) for ids in tokenizer.encode_all(pair.target for pair in pairs)]
         sides = zip(one, two, strict=True)
-        forms = [[[a, b], [b, a], [a], [b]] if both else [[a]] for a, b in sides]
+        forms = [[[a, b], [a], [b]] if both else [[a]] for a, b in sides]
         short = [marked_length(form[0]) <= config.max_length for form in forms]
         notes += left_out(split, short, config.max_length)
         if not any(short):
             continue
         flat = [row for form, fits in zip(forms, short, strict=True) if fits for row in form]
-        rows[split] = unmasked(*marked(flat, config.max_length), config.share)
+        rows[split] = unmasked(marked(flat, config.max_length), config.share)
         kept[split] = [pair for pair, fits in zip(pairs, short, strict=True) if fits]
     return MaskedText(tokenizer, kept, rows, tuple(notes))
 
@@ -119,12 +119,12 @@ def single(text: MaskedText, split: str, side: int = 0) -> MaskedBatch:
     rows = text.rows[split]
     if len(rows.tokens) == len(text.pairs[split]):
         return rows
-    return type(rows)(*(array[2 + side :: 4] for array in rows))
+    return type(rows)(*(array[1 + side :: 3] for array in rows))
 
 
 def beside(text: MaskedText, split: str) -> MaskedBatch:
     """The sentences of a split, each with its translation behind it."""
-    return MaskedBatch(*(array[::4] for array in text.rows[split]))
+    return MaskedBatch(*(array[::3] for array in text.rows[split]))
 
 
 def _read(config: MaskedTextConfig) -> tuple[Splits, list[str]]:
@@ -132,16 +132,13 @@ def _read(config: MaskedTextConfig) -> tuple[Splits, list[str]]:
     path = Path(config.corpus).expanduser()
     phrasebook = config.corpus == "phrasebook"
     if config.other is not None or phrasebook:
-        pair = {"source": config.language, "target": config.other or config.language}
+        other = config.other or ("en" if config.language == "es" else "es")
+        corpus = load_corpus(DataConfig(config.corpus, config.language, other, cache=config.cache))
+        splits = {name: list(pairs) for name, pairs in corpus.splits.items()}
         if config.other is None:
-            pair["target"] = "en" if config.language == "es" else "es"
-        corpus = load_corpus(DataConfig(config.corpus, **pair, cache=config.cache))
-        splits, notes = dict(corpus.splits), list(corpus.notes)
-        if config.other is None:
-            splits = {
-                name: [Pair(p.source, p.source) for p in pairs] for name, pairs in splits.items()
-            }
-        return splits, notes
+            for name, pairs in splits.items():
+                splits[name] = [Pair(pair.source, pair.source) for pair in pairs]
+        return splits, list(corpus.notes)
     if path.is_dir():
         return read_folder(path, config.language, config.language)
     if path.is_file():

@@ -8,8 +8,9 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
+from attention_jax.data.marked import Marked
 from attention_jax.data.tokens import END
 
 
@@ -18,7 +19,8 @@ class MaskedBatch(NamedTuple):
 
     Attributes:
       tokens: [B, S] int32: START, tokens, END, perhaps those of a second text and END, then PAD.
-      types: [B, S] int32: 0 in the first text, 1 in the second.
+      types: [B, S] int32: the language of each token.
+      positions: [B, S] int32: from 0, and from 1 again in a second text.
       places: [B, M] int32: positions to tell; 0 where the weight is.
       labels: [B, M] int32: what stood there.
       weights: [B, M] float32: 1 where there is something to tell.
@@ -26,19 +28,17 @@ class MaskedBatch(NamedTuple):
 
     tokens: Any
     types: Any
+    positions: Any
     places: Any
     labels: Any
     weights: Any
 
 
-def unmasked(
-    tokens: Int[np.ndarray, "B S"], types: Int[np.ndarray, "B S"], share: float
-) -> MaskedBatch:
+def unmasked(rows: Marked, share: float) -> MaskedBatch:
     """Texts with how many of their tokens are to tell, none of them chosen yet.
 
     Args:
-      tokens: marks and padding included, which are never masked.
-      types: of the tokens.
+      rows: the texts; marks and padding are never masked.
       share: of the tokens, rounded; at least one of each text that has any.
 
     Raises:
@@ -46,12 +46,12 @@ def unmasked(
     """
     if not 0 < share < 1:
         raise ValueError(f"share is {share}; a number between 0 and 1 would fit")
-    eligible = (tokens > END).sum(1)
-    most = max(1, math.ceil(share * (tokens.shape[1] - 2)))
+    eligible = (rows.tokens > END).sum(1)
+    most = max(1, math.ceil(share * (rows.tokens.shape[1] - 2)))
     counts = np.where(eligible, np.clip(np.rint(share * eligible), 1, most), 0)
     weights = np.float32(np.arange(most)[None] < counts[:, None])
     places = np.zeros(weights.shape, np.int32)
-    return MaskedBatch(tokens, types, places, places, weights)
+    return MaskedBatch(*rows, places, places, weights)
 
 
 def masked(
@@ -73,7 +73,7 @@ def masked(
     written = np.where(kinds < 8, mask, np.where(kinds == 8, others, labels))
     tokens, (rows, columns) = batch.tokens.copy(), np.nonzero(told)
     tokens[rows, places[rows, columns]] = written[rows, columns]
-    return MaskedBatch(tokens, batch.types, places, labels, batch.weights)
+    return batch._replace(tokens=tokens, places=places, labels=labels)
 
 
 def one_each(batch: MaskedBatch, *, mask: int, most: int, seed: int = 0) -> MaskedBatch:
@@ -92,7 +92,9 @@ def one_each(batch: MaskedBatch, *, mask: int, most: int, seed: int = 0) -> Mask
     labels = tokens[np.arange(len(rows)), columns]
     tokens[np.arange(len(rows)), columns] = mask
     weights: Float[np.ndarray, "N 1"] = np.ones((len(rows), 1), np.float32)
-    return MaskedBatch(tokens, batch.types[rows], columns[:, None], labels[:, None], weights)
+    found = MaskedBatch(*(array[rows] for array in batch))
+    told = {"places": columns[:, None], "labels": labels[:, None], "weights": weights}
+    return found._replace(tokens=tokens, **told)
 
 
 def _chosen(chance: np.random.Generator, tokens: np.ndarray, most: int) -> np.ndarray:

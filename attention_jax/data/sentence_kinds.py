@@ -40,7 +40,7 @@ def sentence_kinds() -> Splits:
         kind = KINDS[pattern.__module__.rpartition(".")[2]]
         for pair in sentences(pattern, count // PART):
             found.setdefault(pair.source, set()).add(kind)
-    pairs = [Pair(text, *kinds) for text, kinds in found.items() if len(kinds) == 1]
+    pairs = [Pair(text, min(kinds)) for text, kinds in found.items() if len(kinds) == 1]
     # By a digest, or those of a pattern stand together.
     pairs.sort(key=lambda pair: sha256(pair.source.encode()).digest())
     return split_pairs(pairs, "sentence kinds")

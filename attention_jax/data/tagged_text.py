@@ -97,8 +97,8 @@ def read_tagged_text(config: TaggedTextConfig, tokenizer: Tokenizer | None = Non
         raise DataError("all training tags are O; at least one B- tag would fit")
     kept, rows, notes = {}, {}, []
     for split, sentences in splits.items():
-        found = {tag for sentence in sentences for tag in sentence.tags}
-        if unknown := found - set(tags):
+        unknown = {tag for sentence in sentences for tag in sentence.tags} - set(tags)
+        if unknown:
             raise DataError(
                 f"{split} has the tag {min(unknown)!r}, which no training word has; "
                 f"{', '.join(tags)} would fit"
@@ -111,10 +111,10 @@ def read_tagged_text(config: TaggedTextConfig, tokenizer: Tokenizer | None = Non
             continue
         kept[split] = [one for one, fits in zip(sentences, short, strict=True) if fits]
         pieces = [one for one, fits in zip(pieces, short, strict=True) if fits]
-        tokens, _ = marked(
+        found = marked(
             [row for row, fits in zip(sides, short, strict=True) if fits], config.max_length
         )
-        rows[split] = _batch(tokens, kept[split], pieces, tags)
+        rows[split] = _batch(found.tokens, kept[split], pieces, tags)
     return TaggedText(tokenizer, tags, kept, rows, tuple(notes))
 
 

@@ -43,7 +43,10 @@ def _context(skips: bool, usual_padding: int) -> Field:
             )
         return found - padding - 1
 
-    return Field("max_position_embeddings", read, lambda value: {"max_position_embeddings": value})
+    def write(value: int, config: EncoderOnlyConfig) -> dict[str, Any]:
+        return {"max_position_embeddings": value + (config.padding + 1 if skips else 0)}
+
+    return Field("max_position_embeddings", read, write)
 
 
 _BERT_FIELDS = {
@@ -116,9 +119,7 @@ def _member(
         names=lambda config: names,
         architecture=architecture,
         prefix=prefix,
-        views=lambda config: {
-            "embeddings.position_embeddings.weight": View(before=before(config))
-        },
+        views=lambda config: {"embeddings.position_embeddings.weight": View(before=before(config))},
         must=_MUST,
         left_out=_LEFT_OUT,
     )

@@ -101,7 +101,7 @@ def written(family: Family, kind: str, config: Any, marks: Form) -> dict[str, An
     form |= {name: fits for name, fits in family.must.items() if fits != {}}
     form |= {**marks, "torch_dtype": "float32"}
     for ours, theirs in family.fields.items():
-        form |= theirs.write(getattr(config, ours))
+        form |= theirs.write(getattr(config, ours), config)
     again = read(family, form)
     for one in fields(config):
         mine, theirs = getattr(config, one.name), getattr(again, one.name)

@@ -28,12 +28,12 @@ class Field:
     Attributes:
       name: of their field, for messages; empty where there is none.
       read: from a config.json to our setting.
-      write: from our setting to what a config.json says of it.
+      write: from our setting, and all the config, to what a config.json says of it.
     """
 
     name: str
     read: Callable[[Form], Any]
-    write: Callable[[Any], dict[str, Any]]
+    write: Callable[[Any, Any], dict[str, Any]]
 
 
 def count(
@@ -52,7 +52,7 @@ def count(
             return usual
         return whole(name, found, most, least)
 
-    return Field(name, read, lambda value: {name: value})
+    return Field(name, read, lambda value, config: {name: value})
 
 
 def rate(name: str, usual: float) -> Field:
@@ -66,7 +66,7 @@ def rate(name: str, usual: float) -> Field:
             )
         return float(found)
 
-    return Field(name, read, lambda value: {name: value})
+    return Field(name, read, lambda value, config: {name: value})
 
 
 def flag(name: str, usual: bool) -> Field:
@@ -78,7 +78,7 @@ def flag(name: str, usual: bool) -> Field:
             raise ValueError(f"{name} is {found!r:.60}; true or false would fit")
         return found
 
-    return Field(name, read, lambda value: {name: value})
+    return Field(name, read, lambda value, config: {name: value})
 
 
 def choice(name: str, ours: Mapping[str, Any], usual: Any = Needed) -> Field:
@@ -90,7 +90,7 @@ def choice(name: str, ours: Mapping[str, Any], usual: Any = Needed) -> Field:
             raise ValueError(f"{name} is {found!r:.60}; one of {', '.join(ours)} would fit")
         return ours[found]
 
-    def write(value: Any) -> dict[str, Any]:
+    def write(value: Any, config: Any) -> dict[str, Any]:
         words = [word for word, meant in ours.items() if meant == value]
         return {name: words[0]} if words else {}
 
@@ -99,7 +99,7 @@ def choice(name: str, ours: Mapping[str, Any], usual: Any = Needed) -> Field:
 
 def always(value: Any) -> Field:
     """What a kind of folder never says, as all of its models are so."""
-    return Field("", lambda form: value, lambda found: {})
+    return Field("", lambda form: value, lambda found, config: {})
 
 
 def whole(name: str, found: Any, most: int = LARGEST, least: int = 0) -> int:

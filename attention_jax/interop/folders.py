@@ -68,7 +68,8 @@ def file_of(folder: Path, name: str) -> Path:
     if path.is_symlink() and not path.resolve().is_relative_to(home.resolve()):
         raise ValueError(f"{path} is a link that leads out of {home}; a copy of the file would fit")
     if not path.exists():
-        raise ValueError(f"{path} is missing; {_INSTEAD.get(name, 'a file would fit')}")
+        instead = _pieces(folder) if name == TOKENIZER else ""
+        raise ValueError(f"{path} is missing; {instead or _INSTEAD.get(name, 'a file would fit')}")
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise ValueError(f"{path} is no file; one would fit")
@@ -114,6 +115,27 @@ def about(path: Path) -> Iterator[None]:
     except ValueError as error:
         text = str(error)
         raise ValueError(text if str(path) in text else f"{path}: {text}") from None
+
+
+def _pieces(folder: Path) -> str:
+    """What to do where there are SentencePiece's files and no tokenizer.json."""
+    found = sorted(
+        path.name
+        for pattern in ("*.spm", "spiece.model", "tokenizer.model", "sentencepiece*.model")
+        for path in folder.glob(pattern)
+    )
+    if not found:
+        return ""
+    made = _INSTEAD[TOKENIZER]
+    if found[0].endswith(".spm"):
+        made = (
+            "transformers makes none of Marian's files: one that the library tokenizers writes, a "
+            "Unigram of vocab.json's tokens in their order with the scores of source.spm, would fit"
+        )
+    return (
+        f"{', '.join(found)} of SentencePiece are not read here; {made}; load(folder, "
+        "tokenizer=False) reads the model alone, which then takes tokens"
+    )
 
 
 def _cache(folder: Path) -> Path | None:

@@ -48,7 +48,7 @@ GPT2 = Family(
         "heads": count("n_head"),
         "key_value_heads": always(None),
         "head_size": always(None),
-        "feed_forward": Field("n_inner", _inner, lambda value: {"n_inner": value}),
+        "feed_forward": Field("n_inner", _inner, lambda value, config: {"n_inner": value}),
         "context": count("n_positions", other="n_ctx"),
         "dropout": rate("resid_pdrop", 0.1),
         "activation": choice(

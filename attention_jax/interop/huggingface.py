@@ -101,8 +101,9 @@ def load(folder: str | Path, *, tokenizer: bool = True) -> Any:
         return Pretrained(name_of(folder), model, engine)
     if isinstance(model, VisionTransformer):
         return PretrainedVision(name_of(folder), model, tuple(labels_of(form)))
-    kind = PretrainedSeq2Seq if isinstance(model, EncoderDecoder) else PretrainedDecoder
-    return kind(name_of(folder), model, engine, marks)
+    if isinstance(model, EncoderDecoder):
+        return PretrainedSeq2Seq(name_of(folder), model, engine, marks)
+    return PretrainedDecoder(name_of(folder), model, engine, marks)
 
 
 def save(
@@ -171,9 +172,7 @@ def _labelled(model: Any, labels: Sequence[str]) -> dict[str, Any]:
     return labelled(list(labels))
 
 
-def _form_of(
-    model: Any, kind: str | None, marks: dict[str, Any]
-) -> tuple[str, dict[str, Any]]:
+def _form_of(model: Any, kind: str | None, marks: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The kind of folder that fits a model, and its config.json."""
     kinds = [kind_of(kind)] if kind is not None else list(FAMILIES)
     kinds = [one for one in kinds if isinstance(model.config, FAMILIES[one].config)]

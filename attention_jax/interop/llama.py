@@ -42,7 +42,7 @@ def _base(form: Form) -> float:
     return float(base)
 
 
-def _write_base(value: float) -> dict[str, Any]:
+def _write_base(value: float, config: DecoderOnlyConfig) -> dict[str, Any]:
     # The first is for transformers up to version 4, the second for later ones.
     return {
         "rope_theta": value,
@@ -73,7 +73,7 @@ def _qwen2_window(form: Form) -> int | None:
     return window
 
 
-def _write_qwen2_window(value: int | None) -> dict[str, Any]:
+def _write_qwen2_window(value: int | None, config: DecoderOnlyConfig) -> dict[str, Any]:
     if value is None:
         return {"use_sliding_window": False, "sliding_window": None}
     return {"use_sliding_window": True, "sliding_window": value, "max_window_layers": 0}
@@ -88,7 +88,9 @@ _FIELDS = {
     "head_size": Field(
         "head_dim",
         count("head_dim", None).read,
-        lambda value: {} if value is None else {"head_dim": value},  # null is refused by some
+        lambda value, config: (
+            {} if value is None else {"head_dim": value}
+        ),  # null is refused by some
     ),
     "feed_forward": count("intermediate_size"),
     "context": count("max_position_embeddings", 2_048, most=2**31),

@@ -61,7 +61,7 @@ MARIAN = Family(
         "target_vocabulary": Field(
             "decoder_vocab_size",
             _target_vocabulary,
-            lambda value: {} if value is None else {"decoder_vocab_size": value},
+            lambda value, config: {} if value is None else {"decoder_vocab_size": value},
         ),
         "width": count("d_model"),
         "encoder_layers": count("encoder_layers", most=DEEPEST),

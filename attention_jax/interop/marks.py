@@ -50,8 +50,8 @@ def marks_of(form: Mapping[str, Any]) -> Marks:
         raise ValueError(f"bad_words_ids is {never!r:.60}; a list of lists would fit")
     if max(len(ends), len(never)) > _MOST:
         raise ValueError(
-            f"eos_token_id has {len(ends)} tokens and bad_words_ids {len(never)}; {_MOST:,} of each "
-            "would fit"
+            f"eos_token_id has {len(ends)} tokens and bad_words_ids {len(never)}; {_MOST:,} of "
+            "each would fit"
         )
     return Marks(
         **single,
@@ -83,6 +83,6 @@ def _padding(form: Mapping[str, Any]) -> int:
 
 
 padding = Field(
-    "pad_token_id", _padding, lambda value: {"pad_token_id": None if value < 0 else value}
+    "pad_token_id", _padding, lambda value, config: {"pad_token_id": None if value < 0 else value}
 )
 """The token that is never seen, of a language model."""

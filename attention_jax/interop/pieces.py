@@ -68,9 +68,7 @@ def encode(engine: "Tokenizer", texts: Sequence[str | tuple[str, str]]) -> list[
         raise ValueError(f"the tokenizer cannot encode: {error!s:.300}") from None
 
 
-def encoded(
-    engine: "Tokenizer | None", texts: Sequence[str], padding: int
-) -> list[list[int]]:
+def encoded(engine: "Tokenizer | None", texts: Sequence[str], padding: int) -> list[list[int]]:
     """The tokens of each text, marks included.
 
     Raises:

@@ -66,7 +66,9 @@ T5 = Family(
         "width": count("d_model"),
         "encoder_layers": count("num_layers", most=DEEPEST),
         "decoder_layers": Field(
-            "num_decoder_layers", _decoder_layers, lambda value: {"num_decoder_layers": value}
+            "num_decoder_layers",
+            _decoder_layers,
+            lambda value, config: {"num_decoder_layers": value},
         ),
         "heads": count("num_heads"),
         "head_size": count("d_kv"),
@@ -78,7 +80,7 @@ T5 = Family(
         "dropout": rate("dropout_rate", 0.1),
         "tied": flag("tie_word_embeddings", True),
         "scaled": Field(
-            "scale_decoder_outputs", _scaled, lambda value: {"scale_decoder_outputs": value}
+            "scale_decoder_outputs", _scaled, lambda value, config: {"scale_decoder_outputs": value}
         ),
         "padding": count("pad_token_id", 0, least=0),
     },

@@ -87,6 +87,11 @@ def _patch(form: Form) -> int:
     return sizes[0]
 
 
+def _write_size(value: int, config: VisionConfig) -> dict[str, Any]:
+    height, width = config.picture_height, config.picture_width
+    return {"image_size": height if height == width else [height, width]}
+
+
 def _views(config: VisionConfig) -> dict[str, View]:
     """A convolution's kernel is our map of a square's pixels, with the axes in another order."""
     square = config.patch, config.patch, config.channels, config.width
@@ -101,12 +106,10 @@ VIT = Family(
     config=VisionConfig,
     model=VisionTransformer,
     fields={
-        "picture_height": Field(
-            "image_size", _pixels("image_size", 224, 0), lambda value: {"image_size": value}
-        ),
-        "picture_width": Field("image_size", _pixels("image_size", 224, 1), lambda value: {}),
+        "picture_height": Field("image_size", _pixels("image_size", 224, 0), _write_size),
+        "picture_width": Field("image_size", _pixels("image_size", 224, 1), _write_size),
         "channels": count("num_channels", 3),
-        "patch": Field("patch_size", _patch, lambda value: {"patch_size": value}),
+        "patch": Field("patch_size", _patch, lambda value, config: {"patch_size": value}),
         "width": count("hidden_size"),
         "layers": count("num_hidden_layers", most=DEEPEST),
         "heads": count("num_attention_heads"),
@@ -114,7 +117,7 @@ VIT = Family(
         "classes": Field(
             "id2label",
             lambda form: len(labels_of(form)),
-            lambda value: labelled([f"LABEL_{n}" for n in range(value)]),
+            lambda value, config: labelled([f"LABEL_{n}" for n in range(value)]),
         ),
         "activation": choice("hidden_act", GELUS, "gelu"),
         "qkv_bias": flag("qkv_bias", True),

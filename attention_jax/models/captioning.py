@@ -12,13 +12,15 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, UInt8
 
-from attention_jax.functional import additive, softmax, weigh
+from attention_jax.functional import additive, attend, softmax, weigh
 from attention_jax.functional.layers import dropout
 from attention_jax.functional.recur import Times, recur
 from attention_jax.models.captioning_config import ATTENTION, CaptioningConfig
 from attention_jax.models.captioning_layers import Cells
 from attention_jax.models.places import Place
+from attention_jax.models.transformer_layers import Arrange, as_it_is
 from attention_jax.modules import Dense, Embedding
+from attention_jax.modules.attention import Attend
 from attention_jax.modules.recurrent import RecurrentLayer
 
 __all__ = ["Captioning", "CaptioningConfig"]
@@ -82,6 +84,8 @@ class Captioning(nnx.Module):
         rng: Array | None = None,
         explain: bool | Callable[[Place, Array], Any] = False,
         heads: Heads | None = None,
+        attend: Attend = attend,
+        arrange: Arrange = as_it_is,
     ):
         """Logits for every word.
 
@@ -93,6 +97,8 @@ class Captioning(nnx.Module):
             function of their place and them what it returns. The logits stay the same.
           heads: is given the place and what is read there for a word, [B, 1, 1, D], and returns
             what is read instead.
+          attend: as all models take it; the loop needs the weights, and so makes them by itself.
+          arrange: called with activations and their letters; says where they lie on devices.
 
         Returns:
           Logits [B, T, V]; with `explain` the pair (logits, what was asked for by `Place`).
@@ -100,8 +106,10 @@ class Captioning(nnx.Module):
         Raises:
           ValueError: pictures of another size.
         """
+        del attend
         rngs = [None] * 2 if rng is None else list(jax.random.split(rng, 2))
         state, seen = self._look(pictures)
+        seen = Seen(arrange(seen.keys, "B S P"), arrange(seen.values, "B S P"))
         words = dropout(self.embedding.embed(target_in), self.config.dropout, rngs[0])
 
         def step(times: Times, constants: Any, state: State, x: Array):
@@ -116,7 +124,7 @@ class Captioning(nnx.Module):
             self.decoder.inputs(words),
             hoist=heads is None,
         )
-        logits = self._logits(hidden, words, context, rngs[1])
+        logits = arrange(self._logits(hidden, words, context, rngs[1]), "B T V")
         if explain is False:
             return logits
         look = (lambda _, weights: weights) if explain is True else explain
@@ -153,13 +161,14 @@ class Captioning(nnx.Module):
 
     def _kernels(self) -> dict[str, Array]:
         """The matrices of the decoder's loop."""
-        own = {"query": self.query.kernel[...], "context": self.context.kernel[...]}
-        gate = {} if self.gate is None else {"gate": self.gate.kernel[...]}
-        return own | gate | self.decoder.kernels()
+        parts = {"query": self.query, "context": self.context, "gate": self.gate}
+        own = {name: part.kernel[...] for name, part in parts.items() if part is not None}
+        return own | self.decoder.kernels()
 
     def _constants(self, seen: Seen) -> tuple[Seen, Array, Array | None]:
         """What else the loop reads."""
-        return seen, self.direction[...], None if self.gate is None else self.gate.bias[...]
+        bias = None if self.gate is None or self.gate.bias is None else self.gate.bias[...]
+        return seen, self.direction[...], bias
 
     def _advance(
         self,

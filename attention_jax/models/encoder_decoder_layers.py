@@ -164,5 +164,3 @@ def _reader(attention: MultiHeadAttention, place: Place, mask: Mask, bias: Bias 
         return one.arrange(attention(x, source, mask=mask, **how), "B T D")
 
     return read
-
-

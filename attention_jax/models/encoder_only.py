@@ -64,6 +64,7 @@ class EncoderOnly(nnx.Module):
         tokens: Int[Array, "B S"],
         types: Int[Array, "B S"] | None = None,
         *,
+        positions: Int[Array, "B S"] | None = None,
         rng: Array | None = None,
         explain: bool | Callable[[Place, Array], Any] = False,
         heads: Callable[[Place, Array], Array] | None = None,
@@ -76,6 +77,7 @@ class EncoderOnly(nnx.Module):
         Args:
           tokens: padding (`config.padding`) at the end.
           types: of each token, such as 0 in a first sentence and 1 in a second; None: all 0.
+          positions: of each token; None: 0, 1, 2 and so on along the row.
           rng: a `jax.random` key switches dropout on.
           explain: True also gives the attention weights. A function is given every place and its
             weights [B, H, S, S], layer after layer, and only what it returns is kept. The features
@@ -91,14 +93,16 @@ class EncoderOnly(nnx.Module):
           weights [L, B, H, S, S]), or, for a function, (features, what it returned by `Place`).
 
         Raises:
-          ValueError: there are more tokens than positions, or types for other tokens.
+          ValueError: there are more tokens than positions, or types or positions for other tokens.
         """
-        self._check(tokens, types)
+        self._check(tokens, types, positions)
         look = (lambda _, weights: weights) if explain is True else explain or None
         one = Pass(look, heads, score, attend, arrange)
         streams = self._streams(rng)
         real = tokens != self.config.padding
-        x = dropout(self._embed(tokens, types, real, one), self.config.dropout, streams.pop())
+        x = dropout(
+            self._embed(tokens, types, positions, real, one), self.config.dropout, streams.pop()
+        )
         mask = Lengths(real.sum(-1))
         for layer in self.layers:
             x = layer(x, mask, [streams.pop(), streams.pop()], one)
@@ -106,8 +110,10 @@ class EncoderOnly(nnx.Module):
             return x
         return x, jnp.stack(list(one.found.values())) if explain is True else one.found
 
-    def _embed(self, tokens, types, real, one: Pass) -> Float[Array, "B S D"]:
-        x = self.embedding.table[...][tokens] + self.positions[...][None, : tokens.shape[1]]
+    def _embed(self, tokens, types, positions, real, one: Pass) -> Float[Array, "B S D"]:
+        table, length = self.positions[...], tokens.shape[1]
+        x = self.embedding.table[...][tokens]
+        x += table[None, :length] if positions is None else table[positions]
         if self.types is not None:
             x += self.types[...][jnp.zeros_like(tokens) if types is None else types]
         # Nobody reads padding, but the backward pass multiplies what it holds by zero.
@@ -119,17 +125,18 @@ class EncoderOnly(nnx.Module):
         places = 1 + 2 * self.config.layers
         return [None] * places if rng is None else list(jax.random.split(rng, places))
 
-    def _check(self, tokens, types) -> None:
+    def _check(self, tokens, types, positions) -> None:
         if tokens.ndim != 2 or tokens.shape[1] > self.config.context:
             raise ValueError(
                 f"tokens have shape {list(tokens.shape)}; [B, S] would fit, with S at most "
                 f"{self.config.context}, as there are no more positions"
             )
-        if types is not None and types.shape != tokens.shape:
-            raise ValueError(
-                f"types have shape {list(types.shape)}; that of tokens, {list(tokens.shape)}, "
-                "would fit"
-            )
+        for name, found in (("types", types), ("positions", positions)):
+            if found is not None and found.shape != tokens.shape:
+                raise ValueError(
+                    f"{name} have shape {list(found.shape)}; that of tokens, "
+                    f"{list(tokens.shape)}, would fit"
+                )
         if types is not None and self.types is None:
             raise ValueError("the model tells no types of tokens apart; types=None would fit")
 

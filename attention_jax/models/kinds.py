@@ -10,8 +10,10 @@ from attention_jax.models.convolutional import Convolutional, ConvolutionalConfi
 from attention_jax.models.decoder_only import DecoderOnly, DecoderOnlyConfig
 from attention_jax.models.intra_attention import IntraAttention, IntraAttentionConfig
 from attention_jax.models.luong import Luong, LuongConfig
+from attention_jax.models.marian import Marian, MarianConfig
 from attention_jax.models.rnn_seq2seq import RnnSeq2Seq, RnnSeq2SeqConfig
 from attention_jax.models.summarise import Summarise, SummariseConfig
+from attention_jax.models.t5 import T5, T5Config
 from attention_jax.models.transformer import Transformer, TransformerConfig
 from attention_jax.models.universal import Universal, UniversalConfig
 
@@ -25,6 +27,8 @@ ModelConfig = (
     | DecoderOnlyConfig
     | SummariseConfig
     | UniversalConfig
+    | MarianConfig
+    | T5Config
 )
 """a config of any model that translates; its field `kind` says which"""
 
@@ -38,6 +42,8 @@ MODELS: Mapping[type, type] = {
     DecoderOnlyConfig: DecoderOnly,
     SummariseConfig: Summarise,
     UniversalConfig: Universal,
+    MarianConfig: Marian,
+    T5Config: T5,
 }
 """from a config's class to that of its model"""
 

@@ -4,6 +4,8 @@ Source: Devlin et al. 2019, "BERT", section 3.1, task 1; the head is that of the
 it: a dense layer, GELU and layer normalisation in front of the embedding's own table, and a bias.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -55,7 +57,7 @@ class MaskedWords(nnx.Module):
                 f"places have shape {list(places.shape)}; [{tokens.shape[0]}, M] would fit tokens "
                 f"of shape {list(tokens.shape)}"
             )
-        found = self.encoder(tokens, types, explain=explain, **call)
+        found: Any = self.encoder(tokens, types, explain=explain, **call)
         hidden, seen = found if explain else (found, None)
         rows = jnp.take_along_axis(hidden, places[..., None], 1)
         logits = self.head(rows, self.encoder.embedding.table[...])

@@ -5,7 +5,7 @@ tanh, then a map to the classes); Reimers and Gurevych 2019, "Sentence-BERT", se
 all rows instead).
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +65,7 @@ class Sentences(nnx.Module):
           besides).
         """
         rng, own = (None, None) if rng is None else jax.random.split(rng)
-        found = self.encoder(tokens, types, rng=rng, explain=explain, **call)
+        found: Any = self.encoder(tokens, types, rng=rng, explain=explain, **call)
         hidden, seen = found if explain else (found, None)
         real = tokens != self.config.padding
         row = hidden[:, 0] if self.pooling == "first" else pooled(hidden, real)

@@ -55,7 +55,9 @@ class T5(EncoderDecoder):
         self.decoder_distances = _distances(config, rngs)
         self.encoder = nnx.List(
             [
-                EncoderLayer(n, _attention(config, rngs), _network(config, rngs), _around(config, 2))
+                EncoderLayer(
+                    n, _attention(config, rngs), _network(config, rngs), _around(config, 2)
+                )
                 for n in range(config.encoder_layers)
             ]
         )

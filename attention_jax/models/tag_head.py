@@ -4,6 +4,8 @@ Source: Devlin et al. 2019, "BERT", section 5.3 (named entities: the row of a wo
 goes into a map to the tags; no tag knows of its neighbours').
 """
 
+from typing import Any
+
 import jax
 from flax import nnx
 from jaxtyping import Array, Int
@@ -53,7 +55,7 @@ class Tags(nnx.Module):
           (logits, what the encoder gives besides).
         """
         rng, own = (None, None) if rng is None else jax.random.split(rng)
-        found = self.encoder(tokens, types, rng=rng, explain=explain, **call)
+        found: Any = self.encoder(tokens, types, rng=rng, explain=explain, **call)
         hidden, seen = found if explain else (found, None)
         logits = self.tags(dropout(hidden, self.config.dropout, own))
         return (logits, seen) if explain else logits

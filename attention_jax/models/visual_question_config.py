@@ -27,7 +27,7 @@ class VisualQuestionConfig:
     """H: heads of every attention; divides the width"""
     feed_forward: int = 128
     """F: features inside the feed-forward sub-layers"""
-    dropout: float = 0.1
+    dropout: float = 0.0
     """rate after each sub-layer and on embedded words; rounded to 1/256"""
     kind: Literal["visual_question"] = field(default="visual_question", kw_only=True)
     """which model this is a config of"""

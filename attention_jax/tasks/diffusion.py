@@ -6,12 +6,14 @@ Nichol and Dhariwal 2021 (noise); Ho and Salimans 2022 (labels left out by chanc
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from attention_jax.analysis.picture_judge import in_parts
 from attention_jax.data.images import (
@@ -30,6 +32,7 @@ from attention_jax.tasks.work import Work
 from attention_jax.training.chosen import Which
 from attention_jax.training.loss import Loss
 from attention_jax.training.optimizer import OptimizerConfig
+from attention_jax.training.step import split
 from attention_jax.training.training_config import TrainingConfig
 
 TIMES = 10
@@ -183,23 +186,27 @@ def sampled(
 
     The noise that each begins with depends on the seed and its place alone.
     """
-    config = model.config
-    sampler = SAMPLERS[sampling.sampler or ("ddim" if config.predicts == "noise" else "heun")]
-
-    @jax.jit
-    def make(noise, labels):
-        predict = guided(model, labels, none=config.classes, strength=sampling.guidance)
-        return sampler(predict, noise, steps=sampling.steps)
-
+    config, (graph, params) = model.config, split(model)
     shape = len(labels), config.side, config.side, config.channels
     noise = generator(seed, FIXED + 1).standard_normal(shape, np.float32)
-    return in_parts(make, noise, labels)
+    return in_parts(partial(_made, graph, sampling, params), noise, labels)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _made(
+    graph: nnx.GraphDef, sampling: SamplingConfig, params: Any, noise: Any, labels: Any
+) -> Any:
+    model: Any = nnx.merge(graph, params)
+    config = model.config
+    sampler = SAMPLERS[sampling.sampler or ("ddim" if config.predicts == "noise" else "heun")]
+    predict = guided(model, labels, none=config.classes, strength=sampling.guidance)
+    return sampler(predict, noise, steps=sampling.steps)
 
 
 def loss_by_time(model: Diffusion, batches: Sequence[Noised]) -> dict[str, float]:
     """The mean squared error at each time that the batches have."""
-    errors = jax.jit(lambda batch: _errors(model, batch)[0])
-    found = np.concatenate([np.asarray(errors(batch)) for batch in batches])
+    graph, params = split(model)
+    found = np.concatenate([np.asarray(_each(graph, params, batch)) for batch in batches])
     times, real = (
         np.concatenate([getattr(batch, name) for batch in batches]) for name in ("times", "weights")
     )
@@ -207,6 +214,11 @@ def loss_by_time(model: Diffusion, batches: Sequence[Noised]) -> dict[str, float
         f"{time:.2f}": float(found[(times == time) & (real > 0)].mean())
         for time in np.unique(times[real > 0])
     }
+
+
+@partial(jax.jit, static_argnums=0)
+def _each(graph: nnx.GraphDef, params: Any, batch: Noised) -> Any:
+    return _errors(nnx.merge(graph, params), batch)[0]
 
 
 def on_a_grid(pictures: Pictures) -> Noised:

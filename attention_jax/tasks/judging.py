@@ -38,6 +38,42 @@ class JudgingConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
 
 
+class Panel:
+    """A judge, and what real pictures are to it.
+
+    Args:
+      pictures: the judge learns from those of training; made ones are compared with the test's.
+      steps: that the judge is trained for.
+    """
+
+    def __init__(self, pictures: PictureSet, steps: int):
+        self._classes, self._splits = len(pictures.classes), pictures.splits
+        self._judge = Judge(pictures.splits["train"], self._classes, steps=steps)
+        self._real = self._judge.features(as_floats(pictures.splits["test"].images))
+
+    def figures(self, made: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+        """How made pictures, uint8 [N, side, side, channels], fare; see `analysis.generated`."""
+        seen = as_floats(made)
+        distance = frechet(self._judge.features(seen), self._real)
+        found = agreement(labels, self._judge.labels(seen), self._classes)
+        return found | {"frechet": distance}
+
+    def scale(self, count: int) -> dict[str, float]:
+        """What the figures are to be read by.
+
+        Returns:
+          frechet_real: the distance of so many training pictures, which is what perfect pictures
+          would have; judge_accuracy: the judge's own share of right answers on test pictures.
+        """
+        test = self._splits["test"]
+        some = self._judge.features(as_floats(self._splits["train"].images[:count]))
+        said = self._judge.labels(as_floats(test.images))
+        return {
+            "frechet_real": frechet(some, self._real),
+            "judge_accuracy": float((said == test.labels).mean()),
+        }
+
+
 def judged(
     config: JudgingConfig,
     pictures: PictureSet,
@@ -48,15 +84,12 @@ def judged(
 
     Args:
       config: how.
-      pictures: real ones; the judge learns from the training pictures, and made ones are compared
-        with the test pictures.
+      pictures: real ones.
       make: from labels [N] to pictures of them, numbers from -1 to 1.
       folder: gets the sheet.
 
     Returns:
-      See `analysis.generated`; judge_accuracy: of the judge, on test pictures; frechet: between the
-      judge's features of made pictures and of all test pictures; frechet_real: the same of as many
-      training pictures, which is what perfect pictures would have.
+      What `Panel.figures` and `Panel.scale` give; nothing without a judge.
     """
     classes = len(pictures.classes)
     labels = np.arange(config.pictures, dtype=np.int32) % classes
@@ -64,17 +97,8 @@ def judged(
     (folder / SHEET).write_bytes(png(sheet(made[: ROWS * classes], classes)))
     if not config.judge_steps:
         return {}
-    judge = Judge(pictures.splits["train"], classes, steps=config.judge_steps)
-    test, train = pictures.splits["test"], pictures.splits["train"]
-    real = judge.features(as_floats(test.images))
-    some = judge.features(as_floats(train.images[: config.pictures]))
-    recognized = judge.labels(as_floats(test.images))
-    return {
-        **agreement(labels, judge.labels(as_floats(made)), classes),
-        "frechet": frechet(judge.features(as_floats(made)), real),
-        "frechet_real": frechet(some, real),
-        "judge_accuracy": float((recognized == test.labels).mean()),
-    }
+    panel = Panel(pictures, config.judge_steps)
+    return panel.figures(made, labels) | panel.scale(config.pictures)
 
 
 def check_sizes(model: Any, pictures: PictureSet) -> None:

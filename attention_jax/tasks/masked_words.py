@@ -97,7 +97,9 @@ def objective(
     **call: Any,
 ) -> Any:
     """The cross-entropy of the hidden words."""
-    found = model(batch.tokens, _types(model, batch), batch.places, rng=rng, **call)
+    types = batch.types if model.config.types else None
+    call = {"positions": batch.positions, "rng": rng, **call}
+    found = model(batch.tokens, types, batch.places, **call)
     logits, *seen = found if call.get("explain") else (found,)
     sums = smoothed_cross_entropy(logits, batch.labels, batch.weights, smoothing=smoothing)
     return (sums, *seen) if seen else sums
@@ -123,7 +125,3 @@ def check_encoder(config: EncoderOnlyConfig, longest: int, types: int = 1) -> No
         raise ValueError(f"model.padding is {config.padding}; {PAD}, the tokenizer's, would fit")
     if types > 1 and config.types < types:
         raise ValueError(f"model.types is {config.types}; {types} languages need as many")
-
-
-def _types(model: Any, batch: Any) -> Any:
-    return batch.types if model.config.types else None

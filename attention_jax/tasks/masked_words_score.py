@@ -65,7 +65,7 @@ def told(model: Any, hidden: MaskedBatch) -> np.ndarray:
     """The word that the model holds most likely at the one place of each row."""
     graph, params = split(model)
     batches = in_order(hidden, ROWS)
-    found = [np.asarray(_best(graph, params, *batch[:3])) for batch in batches]
+    found = [np.asarray(_best(graph, params, *batch[:4])) for batch in batches]
     return np.concatenate(found)[: len(hidden.tokens)]
 
 
@@ -84,7 +84,7 @@ def _two_languages(text: MaskedText, name: str, model: Any, hidden: MaskedBatch)
     own = np.repeat(np.arange(len(times)), times)
     tokens = pairs.tokens[own].copy()
     np.put_along_axis(tokens, hidden.places, text.mask, 1)
-    both = hidden._replace(tokens=tokens, types=pairs.types[own])
+    both = hidden._replace(tokens=tokens, types=pairs.types[own], positions=pairs.positions[own])
     found: dict[str, Any] = {
         "told_beside_translation": float((told(model, both) == hidden.labels[:, 0]).mean())
     }
@@ -96,13 +96,12 @@ def _two_languages(text: MaskedText, name: str, model: Any, hidden: MaskedBatch)
         "shared_tokens": [_bags(one.tokens, text.mask) for one in sides],
     }
     among = min(AMONG, len(sides[0].tokens))
-    found["translation_found"] = {"among": among} | {
-        way: found_among(*vectors, among) for way, vectors in ways.items()
-    }
-    found["translation_found_centred"] = {
-        way: found_among(*map(centred, vectors), among) for way, vectors in ways.items()
-    }
-    return found
+    plain: dict[str, float] = {"among": among}
+    without_mean: dict[str, float] = {"among": among}
+    for way, (one, other) in ways.items():
+        plain[way] = found_among(one, other, among)
+        without_mean[way] = found_among(centred(one), centred(other), among)
+    return found | {"translation_found": plain, "translation_found_centred": without_mean}
 
 
 def _between(hidden: MaskedBatch) -> list[tuple[int, int, int]]:
@@ -119,6 +118,7 @@ def _bags(tokens: np.ndarray, vocabulary: int) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _best(graph, params, tokens, types, places):
+def _best(graph, params, tokens, types, positions, places):
     model = nnx.merge(graph, params)
-    return model(tokens, types if model.config.types else None, places)[:, 0].argmax(-1)
+    types = types if model.config.types else None
+    return model(tokens, types, places, positions=positions)[:, 0].argmax(-1)

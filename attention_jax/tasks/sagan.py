@@ -5,6 +5,7 @@ GAN" (the hinge).
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -24,6 +25,7 @@ from attention_jax.tasks.work import Work
 from attention_jax.training.chosen import Which
 from attention_jax.training.loss import Loss
 from attention_jax.training.optimizer import OptimizerConfig, make_optimizer
+from attention_jax.training.step import split
 from attention_jax.training.training_config import TrainingConfig
 
 
@@ -157,15 +159,21 @@ def two_rates(training: TrainingConfig, ratio: float) -> optax.GradientTransform
     return optax.chain(make_optimizer(training.optimizer, training.steps), optax.stateless(slowed))
 
 
-def sampled(model: Sagan, labels: np.ndarray, *, seed: int = 0) -> np.ndarray:
+def sampled(model: Any, labels: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """Pictures of these labels, numbers from -1 to 1 [N, side, side, channels].
 
     The latent numbers of each depend on the seed and its place alone.
     """
-    latents = generator(seed, FIXED + 1).standard_normal(
-        (len(labels), model.config.latent), np.float32
-    )
-    return in_parts(jax.jit(lambda latents, labels: model(latents, labels)), latents, labels)
+    graph, params = split(model)
+    shape = len(labels), model.config.latent
+    latents = generator(seed, FIXED + 1).standard_normal(shape, np.float32)
+    return in_parts(partial(_made, graph, params), latents, labels)
+
+
+@partial(jax.jit, static_argnums=0)
+def _made(graph: nnx.GraphDef, params: Any, latents: Any, labels: Any) -> Any:
+    model: Any = nnx.merge(graph, params)
+    return model(latents, labels)
 
 
 def _pair(found: Any, explain: Any) -> tuple:

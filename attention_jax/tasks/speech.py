@@ -131,8 +131,8 @@ def hearing(
     return (sums, *seen) if seen else sums
 
 
-def written(model: Any, clips: Clips, data: SpokenDigitsConfig) -> list[list[str]]:
-    """The words that the model hears in each clip, by greedy search."""
+def searched(model: Any, clips: Clips, data: SpokenDigitsConfig) -> Int[np.ndarray, "N T"]:
+    """The tokens that the model writes of each clip, by greedy search."""
     graph, params = split(model)
 
     @jax.jit
@@ -143,7 +143,7 @@ def written(model: Any, clips: Clips, data: SpokenDigitsConfig) -> list[list[str
 
     batches = in_order(batch_of(clips), min(HELD, len(clips.lengths)))
     found = [np.asarray(search(params, one.frames, one.lengths)) for one in batches]
-    return [read(tokens, data) for tokens in np.concatenate(found)[: len(clips.lengths)]]
+    return np.concatenate(found)[: len(clips.lengths)]
 
 
 def looks(model: Any, clips: Clips) -> dict[Place, Float[np.ndarray, "N H T S"]]:
@@ -184,7 +184,8 @@ def score(
     figures: dict[str, Any] = {}
     for name in ("validation", "test"):
         clips = splits[name]
-        said, wanted = written(model, clips, data), [read(row, data) for row in clips.tokens]
+        rows = searched(model, clips, data), clips.tokens
+        said, wanted = ([read(row, data) for row in side] for side in rows)
         figures[f"{name}_digits"], figures[f"{name}_exact"] = accuracy(said, wanted)
         if name == "test":
             pairs = zip(wanted, said, strict=True)

@@ -195,7 +195,7 @@ def answered(model: Any, rows: QuestionBatch) -> Answered:
     return Answered(
         np.concatenate(answers)[:count],
         {
-            Head(*place, head): layer[:, head]
+            Head(place.part, place.layer, head): layer[:, head]
             for place, layer in zip(cross, layers, strict=True)
             for head in range(layer.shape[1])
         },

@@ -102,7 +102,7 @@ def _lit(picture: np.ndarray, one: Float[np.ndarray, "rows rows"]) -> np.ndarray
     light = one / max(one.max(), 1e-12)
     down, across = (size // len(one) for size in picture.shape[:2])
     light = np.kron(light, np.ones((down, across)))[..., None]
-    return np.uint8(picture * (DARK + (1 - DARK) * light))
+    return (picture * (DARK + (1 - DARK) * light)).astype(np.uint8)
 
 
 def _frame(axes: Any, boxes: Int[np.ndarray, "M 4"], colour: str) -> None:

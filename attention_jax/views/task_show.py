@@ -4,12 +4,26 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from attention_jax.tasks.run import Loaded, load
-from attention_jax.views import captioning_view, language_view, vision_view, visual_question_view
+from attention_jax.views import (
+    captioning_view,
+    diffusion_view,
+    language_view,
+    sagan_view,
+    speech_view,
+    vision_view,
+    visual_question_view,
+)
 from attention_jax.views.readings import Reading
 
 READERS: Mapping[str, Callable[[Loaded, Sequence[str]], list[Reading]]] = {
     "captioning": captioning_view.readings,
+    "diffusion": diffusion_view.readings,
     "language": language_view.readings,
+    "masked_words": masked_view.readings,
+    "sagan": sagan_view.readings,
+    "sentences": sentences_view.readings,
+    "speech": speech_view.readings,
+    "tags": tags_view.readings,
     "vision": vision_view.readings,
     "visual_question": visual_question_view.readings,
 }

@@ -62,8 +62,9 @@ def readings(loaded: Loaded, words: Sequence[str]) -> list[Reading]:
     Raises:
       ValueError: there is no such picture, or a question has a word that is not known.
     """
-    number, texts = _asked(words)
-    found = []
+    found, digits = [], [word for word in words if word.isdigit()]
+    (number,) = numbers(digits[:1], loaded.task.data.test)
+    texts = [word for word in words if word not in digits[:1]]
     for one in answers(loaded, number, texts):
         tokens = ["<answer>", *one.question.split()]
         config = loaded.model.config.cells
@@ -139,8 +140,9 @@ def answers(loaded: Loaded, number: int, texts: Sequence[str]) -> list[Answer]:
     """
     scene = scenes(loaded.task.data)["test"][number]
     known = list(questions(scene))
+    texts = [" ".join(text.removesuffix("?").split()) for text in texts]
     texts = texts or list({one.kind: one.text for one in known}.values())
-    rows = [[START, *QUESTION_WORDS.encode(text.removesuffix("?"))] for text in texts]
+    rows = [[START, *QUESTION_WORDS.encode(text)] for text in texts]
     for text, row in zip(texts, rows, strict=True):
         if not 1 < len(row) <= LENGTH:
             raise ValueError(f"{text!r} has {len(row) - 1} words; from 1 to {LENGTH - 1} would fit")
@@ -168,15 +170,7 @@ def _known(
     """The things that the right answer is read from, and that answer, where the builder knows."""
     about = np.zeros(len(boxes([scene])[0]), bool)
     for one in known:
-        if one.text == " ".join(text.removesuffix("?").split()):
+        if one.text == text:
             about[list(one.about)] = True
             return about, one.answer
     return about, ""
-
-
-def _asked(words: Sequence[str]) -> tuple[int, list[str]]:
-    """The number of a picture, and questions about it."""
-    for place, word in enumerate(words):
-        if word.isascii() and word.isdigit():
-            return int(word), [text for n, text in enumerate(words) if n != place]
-    return 0, list(words)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from attention_jax.analysis.pondering import ponder_sentence, ponder_times
 from attention_jax.data import Tokenizer
 from attention_jax.data.batches import Batch

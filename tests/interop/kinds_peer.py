@@ -3,8 +3,8 @@
 Command: python kinds_peer.py QUESTIONS.json ANSWERS.safetensors
 
 A question is an object by name: `architecture`, `folder`, and `config` to make a model of random
-numbers, which is saved in the folder, or null to read the one there. `tokens` and `mask` go in, each
-[B, S], once filled up in front and once behind; `target`, [B, T], into a decoder that stands behind
+numbers, which is saved in the folder, or null to read the one there. `tokens` and `mask`, [B, S],
+go in, once filled up in front and once behind; `target`, [B, T], into a decoder that stands behind
 an encoder; `length` is how many tokens to write, 0 for a model that gives features alone. Instead,
 `pixels` go into a model of pictures. Answers by NAME/left/ and NAME/right/: `logits`, and `written`
 (by NAME/ alone), the tokens that greedy search writes, -1 where a row has ended. What a folder

@@ -15,7 +15,7 @@ import pytest
 from flax import nnx
 
 from attention_jax.interop import read_metadata, read_tensors
-from attention_jax.interop.huggingface import Marks, load, save, to_the_front
+from attention_jax.interop.huggingface import load, save, to_the_front
 from tests.interop.peer_cases import CAUSAL, ENCODERS, PICTURES, SEQ2SEQ
 
 pytestmark = pytest.mark.slow

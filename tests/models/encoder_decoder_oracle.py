@@ -75,7 +75,9 @@ def _stacks(config, params, source, target, enter, around, attend, leave=lambda 
     def read(part, layer, own, y=None):
         def sublayer(x):
             stack = "encoder" if part == "encoder" else "decoder"
-            output, found[part, layer] = attend(stack, own, x, x if y is None else y, part == "decoder")
+            output, found[part, layer] = attend(
+                stack, own, x, x if y is None else y, part == "decoder"
+            )
             return output
 
         return sublayer

@@ -17,8 +17,10 @@ from attention_jax.models.convolutional import ConvolutionalConfig
 from attention_jax.models.decoder_only import DecoderOnlyConfig
 from attention_jax.models.intra_attention import IntraAttentionConfig
 from attention_jax.models.luong import LuongConfig
+from attention_jax.models.marian import MarianConfig
 from attention_jax.models.rnn_seq2seq import RnnSeq2SeqConfig
 from attention_jax.models.summarise import SummariseConfig
+from attention_jax.models.t5 import T5Config
 from attention_jax.models.transformer import TransformerConfig
 from attention_jax.models.universal import UniversalConfig
 from attention_jax.training.step import split
@@ -48,6 +50,27 @@ SUMMARISE = SummariseConfig(
 )
 UNIVERSAL = UniversalConfig(
     vocabulary=23, width=16, encoder_steps=2, decoder_steps=2, heads=4, feed_forward=24
+)
+MARIAN = MarianConfig(
+    vocabulary=23,
+    width=16,
+    encoder_layers=2,
+    decoder_layers=1,
+    encoder_heads=4,
+    decoder_heads=2,
+    encoder_feed_forward=24,
+    decoder_feed_forward=20,
+)
+T5 = T5Config(
+    vocabulary=23,
+    width=16,
+    encoder_layers=2,
+    decoder_layers=1,
+    heads=4,
+    head_size=6,
+    feed_forward=24,
+    buckets=6,
+    max_distance=5,
 )
 
 FAMILY: dict[str, Any] = {
@@ -116,6 +139,10 @@ FAMILY: dict[str, Any] = {
     "universal, halting, pre-norm, relative, untied": replace(
         UNIVERSAL, halting="act", norm="pre", positions="relative", reach=3, tied=False
     ),
+    "marian": MARIAN,
+    "marian, two tables": replace(MARIAN, shared=False, scaled=False, activation="gelu"),
+    "t5": T5,
+    "t5, 1.1": replace(T5, tied=False, scaled=False, activation="gated_gelu"),
 }
 """Configs by name; that of a kind alone is its plain one."""
 

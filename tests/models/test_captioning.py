@@ -97,6 +97,7 @@ def test_rows_change_places_and_the_picture_stays():
     assert moved.seen is cache.seen
 
 
+@pytest.mark.slow
 def test_looking_changes_nothing_and_a_head_can_be_gated(optimized):
     one = made("whole")
 

@@ -9,8 +9,8 @@ import pytest
 from flax import nnx
 
 from attention_jax.decoding import DecodingConfig, Translator
-from attention_jax.models.summarise import Summarise, SummariseConfig, summary_to_text
-from attention_jax.training.step import split
+from attention_jax.models.summarise import SummariseConfig, summary_to_text
+from tests.models.family import parameters, structure
 from tests.models.summarise_oracle import logits as oracle
 
 SMALL = SummariseConfig(
@@ -29,17 +29,18 @@ LENGTHS = (11, 8)
 TEXT[1, 8:] = 0
 
 
-@pytest.fixture(scope="module")
-def model():
-    return Summarise(SMALL, rngs=nnx.Rngs(0))
+def made(config, seed):
+    """A model's structure and parameters."""
+    return structure(config), parameters(config, seed)
 
 
-def test_numpy_gives_the_same(model):
-    graph, params = split(model)
-    look = lambda place, weights: weights  # noqa: E731
-    found, weights = jax.jit(lambda params: nnx.merge(graph, params)(TEXT, SUMMARY, explain=look))(
-        params
-    )
+def logits(graph, params, text=TEXT, summary=SUMMARY, **call):
+    return jax.jit(lambda params: nnx.merge(graph, params)(text, summary, **call))(params)
+
+
+def test_numpy_gives_the_same():
+    graph, params = made(SMALL, 0)
+    found, weights = logits(graph, params, explain=True)
     plain = jax.tree.map(np.asarray, params)
     layers = [np.asarray(weights[place]) for place in SMALL.places()]
     for row, length in enumerate(LENGTHS):
@@ -55,9 +56,9 @@ def test_numpy_gives_the_same(model):
 
 def test_untied_numpy_gives_the_same():
     config = replace(SMALL, sights=("compressed", "local"), slot=2, block=5, tied=False)
-    model = Summarise(config, rngs=nnx.Rngs(1))
-    found = model(TEXT[:1], SUMMARY[:1])[0]
-    plain = jax.tree.map(np.asarray, split(model)[1])
+    graph, params = made(config, 1)
+    found = logits(graph, params, TEXT[:1], SUMMARY[:1])[0]
+    plain = jax.tree.map(np.asarray, params)
     np.testing.assert_allclose(found, oracle(config, plain, TEXT[0], SUMMARY[0])[0], atol=2e-5)
 
 
@@ -65,8 +66,8 @@ def test_untied_numpy_gives_the_same():
 def test_a_row_depends_on_what_its_layers_see_and_on_nothing_later(sights):
     """By gradient: of compressed rows the slots that are over, of local ones the block so far."""
     config = replace(SMALL, sights=sights)
-    graph, params = split(Summarise(config, rngs=nnx.Rngs(2)))
-    text, summary, count = TEXT[:1], SUMMARY[:1], TEXT.shape[1] + SUMMARY.shape[1]
+    graph, params = made(config, 2)
+    begin, count = TEXT.shape[1], TEXT.shape[1] + SUMMARY.shape[1]
 
     def rows(table):
         """The last layer's heads, row by row, of tokens that all have a vector of their own."""
@@ -78,7 +79,7 @@ def test_a_row_depends_on_what_its_layers_see_and_on_nothing_later(sights):
 
         own = {**params, "embedding": {"table": table}}
         tokens = 1 + np.arange(count, dtype=np.int32)[None]
-        nnx.merge(graph, own)(tokens[:, : text.shape[1]], tokens[:, text.shape[1] :], heads=look)
+        nnx.merge(graph, own)(tokens[:, :begin], tokens[:, begin:], heads=look)
         return found[-1][0].sum((-1, -2))
 
     table = jax.random.normal(jax.random.key(0), (count + 1, SMALL.width))
@@ -108,27 +109,28 @@ def test_a_row_depends_on_what_its_layers_see_and_on_nothing_later(sights):
 def test_blocks_and_slots_of_everything_are_full_attention():
     """A block as long as the sequence, or slots of one token that pass it on, change nothing."""
     full = replace(SMALL, sights=("full", "full"))
-    graph, params = split(Summarise(full, rngs=nnx.Rngs(3)))
-    wanted = nnx.merge(graph, params)(TEXT, SUMMARY)
+    graph, params = made(full, 3)
+    wanted = logits(graph, params)
     block = replace(full, sights=("local", "local"), block=32)
-    found = nnx.merge(split(Summarise(block, rngs=nnx.Rngs(3)))[0], params)(TEXT, SUMMARY)
+    found = logits(structure(block), params)
     np.testing.assert_allclose(found, wanted, atol=1e-6)
-    slots = Summarise(replace(full, sights=("compressed",) * 2, slot=1), rngs=nnx.Rngs(3))
+    slots = replace(full, sights=("compressed",) * 2, slot=1)
     same = jnp.broadcast_to(jnp.eye(8), (1, 2, 8, 8))
     layers = {n: {**params["layers"][n], "key_kernel": same, "value_kernel": same} for n in (0, 1)}
-    found = nnx.merge(split(slots)[0], {**params, "layers": layers})(TEXT, SUMMARY)
+    found = logits(structure(slots), {**params, "layers": layers})
     np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
-def test_longer_padding_changes_no_number(model):
-    plain = model(TEXT, SUMMARY)
-    found = model(np.pad(TEXT, ((0, 0), (0, 6))), SUMMARY)
+def test_longer_padding_changes_no_number():
+    graph, params = made(SMALL, 0)
+    plain = logits(graph, params)
+    found = logits(graph, params, np.pad(TEXT, ((0, 0), (0, 6))))
     np.testing.assert_allclose(found, plain, atol=1e-6)
 
 
 def test_greedy_search_writes_what_the_whole_pass_would():
     """Argmax by argmax, with blocks and slots that begin in the text and end in the summary."""
-    graph, params = split(Summarise(SMALL, rngs=nnx.Rngs(4)))
+    graph, params = made(SMALL, 4)
 
     class Numbers:
         def encode_all(self, texts):
@@ -146,7 +148,7 @@ def test_greedy_search_writes_what_the_whole_pass_would():
         tokens = [1]
         while len(tokens) < 9 and tokens[-1] != 2:
             padded = np.pad(np.array([tokens], np.int32), ((0, 0), (0, 9 - len(tokens))))
-            scores = np.asarray(whole(source, padded))[0, len(tokens) - 1]
+            scores = np.array(whole(source, padded))[0, len(tokens) - 1]
             scores[:2] = -np.inf
             tokens.append(int(scores.argmax()))
         assert said == " ".join(map(str, [one for one in tokens[1:] if one != 2]))

@@ -10,22 +10,26 @@ from attention_jax.data.labelled_text import LabelledTextConfig
 from attention_jax.data.masked_text import MaskedTextConfig
 from attention_jax.data.passages import PassagesConfig
 from attention_jax.data.scenes import ScenesConfig
+from attention_jax.data.spoken_digits import SpokenDigitsConfig
 from attention_jax.data.tagged_text import TaggedTextConfig
 from attention_jax.models.captioning_config import CaptioningConfig
 from attention_jax.models.captioning_layers import CellsConfig
 from attention_jax.models.decoder_only import DecoderOnlyConfig
 from attention_jax.models.encoder_only_config import EncoderOnlyConfig
+from attention_jax.models.speech_config import SpeechConfig
 from attention_jax.models.vision import VisionConfig
 from attention_jax.models.visual_question_config import VisualQuestionConfig
 from attention_jax.tasks.captioning import CaptioningTask
 from attention_jax.tasks.language import LanguageTask
 from attention_jax.tasks.masked_words import MaskedWordsTask
 from attention_jax.tasks.sentences import SentencesTask
+from attention_jax.tasks.speech import SpeechTask
 from attention_jax.tasks.tags import TagsTask
 from attention_jax.tasks.vision import VisionTask
 from attention_jax.tasks.visual_question import VisualQuestionTask
 from attention_jax.training.optimizer import OptimizerConfig
 from attention_jax.training.training_config import TrainingConfig
+from tests.tasks import generators
 
 TRAINING = TrainingConfig(
     steps=8,
@@ -44,6 +48,7 @@ SCENES = ScenesConfig(train=40, validation=16, test=16)
 CELLS = CellsConfig(narrow=4, channels=8, convolutions=1)
 
 FAMILY: dict[str, Any] = {
+    "diffusion": generators.DIFFUSION,
     "captioning": CaptioningTask(
         data=SCENES,
         batch=8,
@@ -64,10 +69,25 @@ FAMILY: dict[str, Any] = {
         model=ENCODER,
         training=TRAINING,
     ),
+    "sagan": generators.SAGAN,
     "sentences": SentencesTask(
         data=LabelledTextConfig(vocabulary=300, rows=8, limit=40),
         model=ENCODER,
         pooling="mean",
+        training=TRAINING,
+    ),
+    "speech": SpeechTask(
+        data=SpokenDigitsConfig(clips=16, held=8, speakers=4, digits=2, mels=8, batch=8),
+        model=SpeechConfig(
+            mels=8,
+            width=16,
+            encoder_layers=1,
+            decoder_layers=1,
+            heads=2,
+            feed_forward=24,
+            context=4,
+            dropout=0.2,
+        ),
         training=TRAINING,
     ),
     "tags": TagsTask(

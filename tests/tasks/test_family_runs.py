@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from attention_jax import cli
+from attention_jax.analysis.task_heads import describe
+from attention_jax.models.places import Head
 from attention_jax.tasks.run import load, read_task, run
 from attention_jax.training.checkpoint import digest
 from attention_jax.training.step import split
@@ -71,3 +73,24 @@ def _untimed(found):
         for k, v in found.items()
         if not any(time in k for time in TIMES) and not k.endswith("_per_second")
     }
+
+
+def test_heads_are_described_and_silenced(finished):
+    loaded = load(finished.folder)
+    found = describe(loaded, batches=1)
+    heads = [Head(one["part"], one["layer"], one["head"]) for one in found["heads"]]
+    assert heads == loaded.model.config.every_head()
+    for one in found["heads"]:
+        assert 0 <= one["entropy"] < 10 and 0 < one["confidence"] <= 1.001
+    gates = {str(head.place): np.ones(loaded.model.config.heads_at(head.place)) for head in heads}
+    gates[str(heads[0].place)][heads[0].head] = 0
+
+    def silenced(place, outputs):
+        return outputs * gates[str(place)].reshape(1, 1, -1, 1).astype(np.float32)
+
+    batch, cost = loaded.work.validation[0], loaded.work.objective
+    sums = cost(loaded.model, batch, heads=silenced)
+    without = float(sums.nll) / float(np.sum(batch.weights, dtype=np.float64))
+    assert found["heads"][0]["loss_without"] == pytest.approx(without - found["loss"], abs=1e-5)
+    with pytest.raises(ValueError, match="batches is 0"):
+        describe(loaded, batches=0)
