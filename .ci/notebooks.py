@@ -41,7 +41,8 @@ def main(names: list[str]) -> None:
     load_corpus(DataConfig())  # it says so when it makes a corpus, and no notebook shall
     texts = sorted(FOLDER.glob("*.py"))
     for path in texts:
-        if names and not any(path.stem.startswith(Path(name).stem) for name in names):
+        known = {path.stem, path.stem.split("_")[0]}
+        if names and not any(Path(name).stem in known for name in names):
             continue
         started = time.monotonic()
         found = execute(path)

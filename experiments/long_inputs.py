@@ -12,11 +12,10 @@ import json
 from pathlib import Path
 
 import jax
-import numpy as np
 
+from attention_jax.analysis.long_costs import costs
 from attention_jax.analysis.series import write
-from attention_jax.analysis.speed import in_turn, programs_of
-from attention_jax.data import Batch, DataConfig
+from attention_jax.data import DataConfig
 from attention_jax.decoding import DecodingConfig
 from attention_jax.experiment import Experiment, run
 from attention_jax.models.summarise import SummariseConfig
@@ -25,8 +24,8 @@ from attention_jax.training.optimizer import OptimizerConfig
 from attention_jax.training.scores import ScoringConfig
 
 SIGHTS = {"full": ("full",), "local": ("local",), "local + compressed": ("local", "compressed")}
+KEPT = "full, all weights kept"  # instead of computing them again piece by piece
 QUANTITIES = {"step_ms": "ms a training step of one text", "megabytes": "MB that it holds"}
-SUMMARY = 64  # tokens of what is written about a text whose cost is measured
 
 
 def model(sights: str, width: int) -> SummariseConfig:
@@ -36,43 +35,19 @@ def model(sights: str, width: int) -> SummariseConfig:
     return SummariseConfig(sights=layers, **sizes)
 
 
-def stepping(one, batch: Batch):
-    """One step of training after another."""
-    state = one.start(0)
-
-    def step():
-        nonlocal state
-        state, metrics = one.step(state, batch)
-        return metrics.loss
-
-    return step
-
-
-def costs(length: int, width: int, rounds: int) -> list[dict]:
-    """What a step on one text costs each of the models, in turn."""
-    programs = {name: programs_of(model(name, width)) for name in SIGHTS}
-    chance = np.random.default_rng(0)
-    text, said = (chance.integers(3, 8_000, (1, n), np.int32) for n in (length, SUMMARY))
-    batch = Batch(text, said, said, np.ones((1, SUMMARY), np.float32))
-    seconds = in_turn({name: stepping(one, batch) for name, one in programs.items()}, rounds)
-    return [
-        {"model": name, "length": length, "step_ms": 1e3 * s, "megabytes": one.step_bytes / 1e6}
-        for name, one in programs.items()
-        for s in seconds[name]
-    ]
-
-
 def quality(sights: str, options: argparse.Namespace) -> dict:
     """How well one of the models summarises after training."""
     adam = OptimizerConfig(schedule="cosine", peak=3e-3, warmup=100)
-    every = {name: max(1, options.steps // 4) for name in ("evaluate_every", "checkpoint_every")}
+    quarter = max(1, options.steps // 4)
     longest = 3 + 72 * options.persons
     told = {"max_length": longest, "max_target": 5 * options.persons + 1, "vocabulary": 600}
     corpus = f"reports-{options.persons}", "report", "summary"
     one = Experiment(
         data=DataConfig(*corpus, **told, batch_tokens=max(options.tokens, longest), shapes=2),
         model=model(sights, options.width),
-        training=TrainingConfig(options.steps, adam, smoothing=0.0, **every),
+        training=TrainingConfig(
+            options.steps, adam, 0.0, evaluate_every=quarter, checkpoint_every=quarter
+        ),
         decoding=DecodingConfig(max_length=told["max_target"], rows=64),
         scoring=ScoringConfig(tokenize="none", rouge=True),
     )
@@ -96,7 +71,9 @@ def main(arguments=None) -> None:
         options.steps, options.persons, options.tokens = 4, 1, 256
     records = []
     for length in options.lengths:
-        records += costs(length, options.width, options.rounds)
+        models = {name: model(name, options.width) for name in SIGHTS}
+        models[KEPT] = models["full"]
+        records += costs(models, length, rounds=options.rounds, backends={KEPT: "reference"})
         jax.clear_caches()
     print(write(records, "model", "length", QUANTITIES, options.out))
     for name in options.models if options.steps else ():

@@ -23,6 +23,7 @@ from attention_jax.comparison.labels import labels
 from attention_jax.comparison.plan import planned
 from attention_jax.experiment import Experiment
 from attention_jax.models.decoder_only import DecoderOnlyConfig
+from attention_jax.models.kinds import as_transformer
 from attention_jax.models.sizes import matched
 from attention_jax.options import answered
 
@@ -41,7 +42,7 @@ def variants(base: Experiment, widths: Sequence[int]) -> list[Experiment]:
     """For each width an encoder-decoder, and a decoder-only model of as many layers and numbers."""
     models = []
     for width in widths:
-        two = replace(base.model, width=width, feed_forward=4 * width)
+        two = replace(as_transformer(base.model), width=width, feed_forward=4 * width)
         layers = two.encoder_layers + two.decoder_layers
         names = ("width", "heads", "dropout", "tied", "vocabulary", "feed_forward")
         shared = {name: getattr(two, name) for name in names}

@@ -1,8 +1,8 @@
 """Does attention to speech go forward by itself, and to where each word is said?
 
-Question: nothing in a Transformer says that sounds come in the order in which they are written. What
-does each head that reads the sound learn: does its centre move forward from digit to digit, does it
-lie where the digit is said, and is it so in both layers? By speakers who were never heard.
+Question: nothing in a Transformer says that sounds come in the order in which they are written.
+What does each head that reads the sound learn: does its centre move forward from digit to digit,
+does it lie where the digit is said, and is it so in both layers? Of speakers who were never heard.
 Source: Radford et al. 2022 (the model); Chorowski et al. 2015, section 2 (alignments go forward).
 Command: python experiments/speech_attention.py [--seeds 1] [--data.written characters] [--smoke]
 """
@@ -12,15 +12,13 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from attention_jax.data.spoken_digits import SpokenDigitsConfig, heard, spoken
+from attention_jax.data.spoken_digits import SpokenDigitsConfig
 from attention_jax.models.speech import SpeechConfig
 from attention_jax.options import answered, parse
 from attention_jax.tasks.run import load, run
 from attention_jax.tasks.speech import SpeechTask
 from attention_jax.training.training_config import TrainingConfig
-from attention_jax.views.speech_view import attention_over_time, listened
+from attention_jax.views.speech_view import picture
 
 PROGRAM = "experiments/speech_attention.py"
 SMALL = SpeechTask(
@@ -44,36 +42,28 @@ class Options:
     """seconds instead of minutes; the task's own options then count for nothing"""
 
 
-def picture(folder: Path, file: Path) -> None:
-    """The test clip with the most to say, and where each head listens."""
-    loaded = load(folder)
-    data = loaded.task.data
-    clips = heard(spoken(data, "test"), data)
-    at = int(np.argmax((clips.tokens != 0).sum(-1)))
-    one = type(clips)(*(x[at : at + 1] for x in clips))
-    tokens, found = listened(loaded.model, one, data)
-    names, title = [data.names[token] for token in tokens], f"Test clip {at}"
-    # Of a text that is not the one that was said nobody knows when its tokens were.
-    right = tokens == one.tokens[0, : len(tokens)].tolist()
-    spans = one.spans[0, : len(tokens)] if right else None
-    frames = one.frames[0, : one.lengths[0]]
-    attention_over_time(frames, found["cross"], names, spans=spans, title=title, file=file)
+def rows(seed: int, following: dict) -> list[str]:
+    """A line of a Markdown table for each head."""
+    names, found = ("forward", "inside", "order"), []
+    for place, one in following.items():
+        for head, values in enumerate(zip(*(one[name] for name in names), strict=True), start=1):
+            cells = [f"{value:.3f}" for value in (*values, one["uniform"])]
+            found.append(f"| {seed} | {place} | {head} | {' | '.join(cells)} |")
+    return found
 
 
 def main() -> None:
     options = parse(Options, PROGRAM, sys.argv[1:])
-    task, row = SMALL if options.smoke else options.task, "| {} | {} | {} | {:.3f} | {:.3f} | {:.3f} |"
+    task, table = SMALL if options.smoke else options.task, []
     for seed in range(options.seeds):
         folder = options.out / f"seed{seed}"
         found = run(replace(task, seed=seed, name=folder.name), folder)
-        scores = found["scores"] if "scores" in found else found
-        print(json.dumps({"seed": seed} | {k: v for k, v in scores.items() if "_digits" in k or "_exact" in k}))
-        print("| seed | attention | head | forward | inside | order |\n|---|---|---|---|---|---|")
-        for place, one in scores["following"].items():
-            for head, values in enumerate(zip(*(one[n] for n in ("forward", "inside", "order")), strict=True)):
-                print(row.format(seed, place, head + 1, *values))
-            print(f"a head that looks everywhere alike: inside {one['uniform']:.3f}")
-        picture(folder, folder / "attention.png")
+        kept = "validation_digits", "validation_exact", "test_digits", "test_exact"
+        print(json.dumps({"seed": seed} | {name: found[name] for name in kept}), flush=True)
+        table += rows(seed, found["following"])
+        picture(load(folder), file=folder / "attention.png")
+    print("| seed | attention | head | forward | inside | order | inside, if uniform |")
+    print("\n".join(["| --- " * 7 + "|", *table]))
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("runs/vision_heads"))
     parser.add_argument("--smoke", action="store_true", help="a few seconds, to see it work")
     given = parser.parse_args()
-    steps, heads, seeds = (4, (1, 2), 1) if given.smoke else (860, (1, 2, 4, 8), 3)
+    steps, heads, seeds = (4, (1, 2), 1) if given.smoke else (430, (1, 2, 4, 8), 3)
     optimizer = OptimizerConfig(schedule="cosine", peak=3e-3, warmup=steps // 8)
     training = TrainingConfig(steps=steps, optimizer=optimizer, evaluate_every=steps)
     task = VisionTask(data=PicturesConfig(given.pictures), model=MODEL, training=training)

@@ -1,6 +1,6 @@
 """Does a model look where the thing is that it speaks of?
 
-Question: how much of the attention lies inside the box of the thing that a word names, against a map
+Question: how much of the attention lies inside the box of the thing that a word names, against one
 that is the same everywhere? Does it take the doubly stochastic term (captions, by λ), and do more
 heads look better (questions, the head that looks best on validation questions)?
 Source: Xu et al. 2015, section 4.2.1 (the term); Liu et al. 2017, section 3.1 (what is measured).

@@ -70,12 +70,14 @@ def test_show_tells_what_a_run_attends_to(finished, tmp_path, capsys):
     own = {
         "intra_attention": ["encoder", "decoder", "cross"],
         "decoder_only": ["encoder", "decoder"],
+        "summarise": ["encoder", "decoder"],
     }
     parts = own.get(finished.kind, ["cross"])
     assert [attention.name for attention in reading.attentions] == parts
     for attention in reading.attentions:
         model = finished.one.model
         layers = getattr(model, "layers", 1) if finished.kind == "decoder_only" else 1
+        layers = len(getattr(model, "sights", [None] * layers))
         assert len(attention.weights) == getattr(model, "decoder_layers", layers)
         for weights in attention.weights:
             rows = 1 if attention.name == "cross" else slice(1, None)

@@ -20,7 +20,8 @@ def executed(path):
 def test_every_notebook_has_its_pair_and_there_is_nothing_else():
     names = {path.name for path in FOLDER.iterdir() if not path.name.startswith((".", "__"))}
     assert names == {path.stem + end for path in TEXTS for end in (".py", ".ipynb")}
-    assert [path.name[0] for path in TEXTS] == list("123456789")
+    numbers = sorted(int(path.name.split("_")[0]) for path in TEXTS)
+    assert numbers == list(range(1, 11))
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)

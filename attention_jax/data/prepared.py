@@ -27,7 +27,7 @@ WITHOUT_TENSORFLOW = (
 )
 """Translation sets of TFDS that can be prepared without TensorFlow."""
 
-_WITH_TENSORFLOW = re.compile(r"(wmt\w*|flores\w*)(/.*)?")
+_WITH_TENSORFLOW = re.compile(r"(wmt\w*|flores\w*|samsum|xsum|cnn_dailymail)(/.*)?")
 _NAME = re.compile(r"[a-z][a-z0-9_]*(/[\w.-]+)?")
 Row = dict[str, list[Any]]
 """The fields of a row, each a list of bytes or of integers."""

@@ -47,7 +47,7 @@ def _target_vocabulary(form: Form) -> int | None:
 
 
 def _copies(config: MarianConfig) -> dict[str, str]:
-    if not config.shared:
+    if not config.tied:
         return {"lm_head.weight": "decoder.embed_tokens.weight"}
     names = "encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight"
     return dict.fromkeys(names, "shared.weight")
@@ -74,7 +74,7 @@ MARIAN = Family(
         "context": count("max_position_embeddings", 1_024),
         "dropout": rate("dropout", 0.1),
         "scaled": flag("scale_embedding", False),
-        "shared": flag("share_encoder_decoder_embeddings", True),
+        "tied": flag("share_encoder_decoder_embeddings", True),
         "padding": count("pad_token_id", least=0),
     },
     names=lambda config: _NAMES,

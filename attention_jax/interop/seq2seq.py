@@ -29,11 +29,15 @@ class Looked(NamedTuple):
     Attributes:
       source: the tokens that were read.
       target: those that went into the decoder, the mark of the beginning first.
+      chosen: what was written after each of them.
+      text: all of that, decoded.
       weights: of every attention, [H, T, S].
     """
 
     source: list[str]
     target: list[str]
+    chosen: list[str]
+    text: str
     weights: dict[Place, Float[np.ndarray, "H T S"]]
 
 
@@ -118,7 +122,9 @@ class PretrainedSeq2Seq:
         graph, params = nnx.split(self.model, nnx.Param)
         weights = jax.device_get(_looked(graph, params, source, np.array([into], np.int32)))
         weights = {place: one[0] for place, one in weights.items()}
-        return Looked(self.tokens(source[0].tolist()), self.tokens(into), weights)
+        text = needed(self.tokenizer).decode(ids)
+        read = self.tokens(source[0].tolist())
+        return Looked(read, self.tokens(into), self.tokens(ids), text, weights)
 
     @property
     def _padding(self) -> int:

@@ -90,10 +90,10 @@ class DecoderOnlyConfig:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and less than 1")
-        if not self.base > 0:
-            raise ValueError(f"base is {self.base}; it must be above 0")
+        if not self.base > 1:
+            raise ValueError(f"base is {self.base}; more than 1 would fit")
         if not 0 < self.epsilon < 1:
-            raise ValueError(f"epsilon is {self.epsilon}; it must be between 0 and 1")
+            raise ValueError(f"epsilon is {self.epsilon}; a number between 0 and 1 would fit")
         if not -1 <= self.padding < self.vocabulary:
             raise ValueError(
                 f"padding is {self.padding}; a token from 0 to {self.vocabulary - 1}, or -1 for "

@@ -38,7 +38,7 @@ class Marian(EncoderDecoder):
         """Makes all parameters from `rngs.params`."""
         self.config = config
         target = config.target_vocabulary or config.vocabulary
-        if config.shared:
+        if config.tied:
             self.embedding = Embedding(config.vocabulary, config.width, rngs=rngs)
         else:
             self.source_embedding = Embedding(config.vocabulary, config.width, rngs=rngs)
@@ -82,7 +82,7 @@ class Marian(EncoderDecoder):
         return self._table("decoder").logits(x) + bias.reshape((1,) * (x.ndim - 1) + (-1,))
 
     def _table(self, part: Part) -> Embedding:
-        if self.config.shared:
+        if self.config.tied:
             return self.embedding
         return self.source_embedding if part == "encoder" else self.target_embedding
 

@@ -41,8 +41,8 @@ class MarianConfig:
     """rate after each sub-layer and on the embedded tokens; rounded to 1/256"""
     scaled: bool = True
     """embeddings are multiplied by √D"""
-    shared: bool = True
-    """one table for source and target; else two. The target's serves for logits too"""
+    tied: bool = True
+    """one table for source tokens, target tokens and logits; else the source has one of its own"""
     padding: int = 0
     """the token that fills sources up, and is never seen in them"""
     kind: Literal["marian"] = field(default="marian", kw_only=True)
@@ -60,10 +60,10 @@ class MarianConfig:
         if self.width % 2:
             raise ValueError(f"width is {self.width}; sinusoidal positions need an even width")
         target = self.target_vocabulary
-        if target is not None and (target < 1 or (self.shared and target != self.vocabulary)):
+        if target is not None and (target < 1 or (self.tied and target != self.vocabulary)):
             raise ValueError(
                 f"target_vocabulary is {target}; None would fit"
-                + (", as the table is shared" if self.shared else ", or at least 1")
+                + (", as there is one table" if self.tied else ", or at least 1")
             )
         if not 0 <= self.padding < self.vocabulary:
             raise ValueError(

@@ -67,7 +67,7 @@ class T5Config:
                 f"padding is {self.padding}; a token from 0 to {self.vocabulary - 1} would fit"
             )
         if not 0 < self.epsilon < 1:
-            raise ValueError(f"epsilon is {self.epsilon}; it must be between 0 and 1")
+            raise ValueError(f"epsilon is {self.epsilon}; a number between 0 and 1 would fit")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and less than 1")
         hints = get_type_hints(type(self))

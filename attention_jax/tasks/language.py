@@ -25,7 +25,6 @@ from attention_jax.data.passages import (
     read_passages,
 )
 from attention_jax.data.rows import DrawnPlan, RowsPlan, in_order
-from attention_jax.data.tokens import Tokenizer
 from attention_jax.data.windows import drawn_windows, windows_in_order
 from attention_jax.decoding.sampling import SamplingConfig, continued
 from attention_jax.models.decoder_only import PRESETS, DecoderOnly, DecoderOnlyConfig
@@ -161,8 +160,9 @@ def beginning(data: PassagesConfig, codec: Codec) -> str:
     """What a text of the model's own is written after: nothing, where documents begin anew."""
     if data.packed:
         return ""
-    lines = isinstance(codec, Tokenizer) or "\n" in codec.characters
-    return "\n" if lines else codec.characters[0]
+    if isinstance(codec, Characters) and "\n" not in codec.characters:
+        return codec.characters[0]
+    return "\n"
 
 
 def _encoded(codec: Codec, texts: Sequence[str]) -> list[np.ndarray]:

@@ -53,7 +53,7 @@ class Answered(NamedTuple):
 def _training() -> TrainingConfig:
     optimizer = OptimizerConfig(schedule="cosine", peak=2e-3, warmup=100)
     return TrainingConfig(
-        steps=3_000, smoothing=0.0, optimizer=optimizer, evaluate_every=250, checkpoint_every=500
+        steps=4_000, smoothing=0.0, optimizer=optimizer, evaluate_every=250, checkpoint_every=500
     )
 
 

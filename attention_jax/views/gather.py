@@ -61,7 +61,13 @@ def look(call: Callable[..., Any]) -> dict[Place, Seen]:
             rows, _, queries, sources = found.shape
             empty = jnp.zeros((rows, 1, 0, 1))
             seen[place] = Seen(found, jnp.repeat(empty, queries, 1), jnp.repeat(empty, sources, 1))
-    return seen
+    # In blocks, or of several tokens at once, vectors are not those of the weights' tokens.
+    fit = all(
+        (one.query.shape[1], one.key.shape[1]) == one.weights.shape[2:]
+        for one in seen.values()
+        if one.query is not None and one.key is not None
+    )
+    return seen if fit else {place: Seen(one.weights) for place, one in seen.items()}
 
 
 def read_run(
@@ -209,10 +215,11 @@ def _apart(seen: dict[Place, Seen], length: int) -> dict[Place, Seen]:
     """What a source's rows do, which see the source alone, and what those of its target do."""
     before, after, found = slice(None, length), slice(length, None), {}
     for place, (weights, query, key) in seen.items():
-        assert query is not None and key is not None
-        source = Seen(weights[:, :, before, before], query[:, before], key[:, before])
-        found[Place("encoder", place.layer)] = source
-        found[Place("decoder", place.layer)] = Seen(weights[:, :, after], query[:, after], key)
+        of_source = of_target = (None, None)
+        if query is not None and key is not None:
+            of_source, of_target = (query[:, before], key[:, before]), (query[:, after], key)
+        found[Place("encoder", place.layer)] = Seen(weights[:, :, before, before], *of_source)
+        found[Place("decoder", place.layer)] = Seen(weights[:, :, after], *of_target)
     return found
 
 

@@ -37,7 +37,8 @@ def show(words: Sequence[str]) -> None:
             `attention-jax learn` trained, its own words, such as the number of a test picture
           run: the folder of a trained model
           against: the folder of a second one, to be shown beside it
-          pretrained: a Hugging Face folder of a BERT-type encoder, or an installed package with one
+          pretrained: a Hugging Face folder of a model of texts (BERT-type, GPT-2, Llama, Mistral,
+            Qwen2, Marian, T5), or an installed package with one
           out: the page; one HTML file that needs nothing else
           which: the best checkpoint by validation loss, the last, or the mean of the last ones
           beams: live hypotheses of the search; None: as the run's config has it
@@ -57,7 +58,7 @@ def show(words: Sequence[str]) -> None:
     elif not given["sentence"]:
         raise ValueError('a sentence is needed, such as "The ball is blue."')
     else:
-        readings = _encoder(given) if given["run"] is None else _runs(given)
+        readings = _pretrained(given) if given["run"] is None else _runs(given)
     from attention_jax.views.head_view import head_view
 
     title = f"Attention: {' | '.join(given['sentence'] or [given['run'].name])}"
@@ -67,14 +68,14 @@ def show(words: Sequence[str]) -> None:
     print(f"Page: {page}")
 
 
-def _encoder(given: dict) -> list:
+def _pretrained(given: dict) -> list:
     from attention_jax.interop.huggingface import load
-    from attention_jax.views.gather import read_encoder
+    from attention_jax.views.pretrained_view import read_pretrained
 
-    _check_unused(given, "--pretrained")
+    _check_unused({**given, "target": None}, "--pretrained")
     if len(given["sentence"]) > 2:
         raise ValueError(f"found {len(given['sentence'])} sentences; one or two would fit")
-    return [read_encoder(load(given["pretrained"]), *given["sentence"])]
+    return [read_pretrained(load(given["pretrained"]), given["sentence"], given["target"])]
 
 
 def _task(given: dict) -> list:

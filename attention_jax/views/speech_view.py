@@ -145,6 +145,34 @@ def attention_over_time(
     return finished(figure, file)
 
 
+def picture(
+    loaded: Loaded, place: int | None = None, *, file: str | Path | None = None
+) -> "Figure":
+    """A test clip of a run, and where each head listens while the model writes what it hears.
+
+    When each token was said is marked where all of them are right.
+
+    Args:
+      loaded: the run.
+      place: of the clip, from 0; None: the first of those with the most to say.
+      file: where to write the figure too.
+    """
+    data = loaded.task.data
+    clips = heard(spoken(data, "test"), data)
+    at = int((clips.tokens != 0).sum(-1).argmax()) if place is None else place
+    one = Clips(*(x[at : at + 1] for x in clips))
+    tokens, found = listened(loaded.model, one, data)
+    right = tokens == one.tokens[0, : len(tokens)].tolist()
+    return attention_over_time(
+        one.frames[0, : one.lengths[0]],
+        found["cross"],
+        [data.names[token] for token in tokens],
+        spans=one.spans[0, : len(tokens)] if right else None,
+        title=f"Test clip {at}: {' '.join(read(one.tokens[0], data))}",
+        file=file,
+    )
+
+
 def listened(
     model: Any, clips: Clips, data: SpokenDigitsConfig
 ) -> tuple[list[int], dict[str, Float[np.ndarray, "L H T S"]]]:

@@ -8,8 +8,11 @@ from attention_jax.views import (
     captioning_view,
     diffusion_view,
     language_view,
+    masked_view,
     sagan_view,
+    sentences_view,
     speech_view,
+    tags_view,
     vision_view,
     visual_question_view,
 )

@@ -4,18 +4,21 @@ Command: python experiments/benchmarks/language_step.py --torch PYTHON --jax PYT
 
 The setting is that of nanoGPT for Shakespeare on a CPU: 4 layers, 4 heads, width 128, 12 rows of 64
 characters. Contenders take turns in one run, each in a process of its own; see `training_step.py`.
+On a machine that others use too, `--cores 1 --clock cpu` counts what a step costs its process: with
+several threads that clock would count those that only wait.
 """
 
 import argparse
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SETTING = {
     "vocabulary": 68, "width": 128, "layers": 4, "heads": 4, "feed_forward": 512, "context": 64,
-    "rows": 12, "fused": False,
+    "rows": 12, "fused": False, "cores": 2, "clock": "wall",
 }  # fmt: skip
 
 
@@ -64,6 +67,8 @@ def jax_step(size: dict, dropout: float, batch: dict):
 
 def contender(library: str, size: dict, dropout: float):
     """A contender's step and its name."""
+    # Before a library is imported: both make as many threads as there are cores to run on.
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: size["cores"]])
     batch = make_batch(size)
     if library == "torch":
         sys.path.insert(0, str(HERE))
@@ -79,7 +84,10 @@ def main() -> None:
     from training_step import measure, serve
 
     if sys.argv[1:2] == ["--serve"]:
-        serve(*contender(sys.argv[2], json.loads(sys.argv[3]), float(sys.argv[4])))
+        size = json.loads(sys.argv[3])
+        if size["clock"] == "cpu":
+            time.perf_counter = time.process_time
+        serve(*contender(sys.argv[2], size, float(sys.argv[4])))
         return
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--torch", required=True, help="an interpreter that has torch")
@@ -87,11 +95,14 @@ def main() -> None:
     parser.add_argument("--dropout", nargs="+", type=float, default=[0.0])
     parser.add_argument("--rows", type=int, default=SETTING["rows"])
     parser.add_argument("--fused", action="store_true", help="torch's fused AdamW")
+    parser.add_argument("--cores", type=int, default=SETTING["cores"])
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--out", type=Path, help="a JSON file for the figures")
     options = parser.parse_args()
-    size = SETTING | {"rows": options.rows, "fused": options.fused}
+    names = ("rows", "fused", "cores", "clock")
+    size = SETTING | {name: getattr(options, name) for name in names}
     contenders = [("torch", options.torch), *(("jax", python) for python in options.jax)]
     results = []
     for dropout in options.dropout:
@@ -100,7 +111,8 @@ def main() -> None:
         results.append({"size": size, "dropout": dropout, "records": records})
         for record in records:
             print(
-                f"dropout {dropout}: {record['step_ms']:8.1f} ms  {record['ratio']:.3f} of torch  "
+                f"dropout {dropout}: {record['step_ms']:8.1f} ms ({options.clock})  "
+                f"{record['ratio']:.3f} of torch  "
                 f"first step {record['first']:.1f} s  {record['name']}",
                 flush=True,
             )

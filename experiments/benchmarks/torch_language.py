@@ -61,7 +61,7 @@ class Language(nn.Module):
 def make_step(size: dict, dropout: float, batch: dict):
     """A function that does one training step and returns its loss."""
     torch.manual_seed(0)
-    torch.set_num_threads(size.get("threads", 2))
+    torch.set_num_threads(size["cores"])
     names = ("vocabulary", "width", "layers", "heads", "feed_forward", "context")
     model = Language(**{name: size[name] for name in names}, dropout=dropout).train()
     groups = [

@@ -29,6 +29,7 @@ from attention_jax.data import (
     eval_batches,
     load_corpus,
 )
+from attention_jax.models.decoder_only import DecoderOnly
 from attention_jax.models.places import Head, Place
 from attention_jax.models.transformer import Transformer, TransformerConfig
 from tests.analysis.hand_built import hand_built
@@ -135,6 +136,26 @@ def test_a_transformers_heads_have_the_errors_that_measure_finds():
         if one["part"] == "cross"
     }
     assert found == pytest.approx(wanted) and found[named["reader"]] == 0
+
+
+class OneSequence(DecoderOnly):
+    """Target position t gives all to token t of its source, which padding stands in front of."""
+
+    def __init__(self):
+        self.scale = nnx.Param(jnp.ones(()))
+
+    def __call__(self, source, target_in, *, explain):
+        (rows, length), more = source.shape, target_in.shape[1]
+        padding = (source == 0).sum(1)[:, None]
+        here = jax.nn.one_hot(padding + jnp.arange(more)[None], length + more) * self.scale[...]
+        weights = jnp.concatenate([jnp.zeros((rows, length, length + more)), here], axis=1)
+        return None, {Place("decoder", 0): explain(Place("decoder", 0), weights[:, None])}
+
+
+def test_one_sequence_is_judged_by_what_its_target_gives_to_its_source():
+    sentences = whole_words(PAIRS)
+    found = cross_errors(*nnx.split(OneSequence(), nnx.Param), sentences)
+    assert found == {Head("decoder", 0, 0): pytest.approx(bounds(sentences.aligned).diagonal)}
 
 
 def test_maps_are_between_words(tokenizer):

@@ -16,7 +16,7 @@ from attention_jax.data.long_documents import (
     reports,
 )
 from attention_jax.data.tokens import Tokenizer
-from attention_jax.training.prepared import Prepared
+from attention_jax.training.prepared import Prepared, prepare
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +108,30 @@ def test_too_short_a_side_is_refused():
         reports(4, 290)
     with pytest.raises(DataError, match="max_target is 65; from 2 to max_length, 64"):
         DataConfig(max_target=65)
+
+
+def test_a_folder_of_ones_own_texts_and_summaries(tmp_path):
+    """One text a line, and its summary on the same line of the other file."""
+    for split, count in (("train", 12), ("val", 3), ("test", 3)):
+        texts = [f"{split} {n} " + "it rained and rained " * (n + 2) for n in range(count)]
+        (tmp_path / f"{split}.document").write_text("\n".join(texts) + "\n")
+        said = "\n".join(f"rain {n}" for n in range(count))
+        (tmp_path / f"{split}.summary").write_text(f"{said}\n")
+    data = DataConfig(
+        str(tmp_path), "document", "summary", vocabulary=300, max_length=250, max_target=12,
+        batch_tokens=500,
+    )  # fmt: skip
+    prepared = prepare(data)
+    assert {split: len(pairs) for split, pairs in prepared.corpus.splits.items()} == {
+        "train": 12, "validation": 3, "test": 3
+    }  # fmt: skip
+    pair = prepared.corpus.splits["train"][3]
+    assert pair.source.startswith("train 3 it rained") and pair.target == "rain 3"
+    batch = prepared.plan(0)[0]
+    assert batch.source.shape[1] > 4 * batch.target_in.shape[1] and batch.target_in.shape[1] == 12
+
+
+@pytest.mark.parametrize("name", ["samsum", "xsum", "cnn_dailymail/3.4.0"])
+def test_known_sets_that_need_tensorflow_say_so(name, tmp_path):
+    with pytest.raises(DataError, match="needs TensorFlow.*line-aligned text and name that folder"):
+        load_corpus(DataConfig(name, "document", "summary", cache=tmp_path))

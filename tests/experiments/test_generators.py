@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_generators(environment, tmp_path):
     command = [sys.executable, "-m", "experiments.generators", "--smoke", "--out", str(tmp_path)]
     done = subprocess.run(
@@ -19,7 +20,7 @@ def test_generators(environment, tmp_path):
     assert done.returncode == 0, done.stderr
     assert len((ROOT / "experiments/generators.py").read_text("utf-8").splitlines()) < 80
     *records, scale = json.loads((tmp_path / "records.json").read_text("utf-8"))
-    assert [one["way"].partition(",")[0] for one in records] == ["diffusion"] * 5 + ["sagan"] * 2
+    assert [one["way"].partition(",")[0] for one in records] == ["diffusion"] * 2 + ["sagan"] * 2
     assert all(0 <= one["agreement"] <= 1 and one["frechet"] > 0 for one in records)
     assert records[0]["frechet"] != records[1]["frechet"]
     assert 0 < scale["judge_accuracy"] <= 1

@@ -58,7 +58,7 @@ SAVED: dict[str, Any] = {
     "qwen2": replace(LLAMA, qkv_bias=True, tied=True),
     "qwen2, window": replace(LLAMA, qkv_bias=True, window=2),
     "marian": MARIAN,
-    "marian, two tables": replace(MARIAN, shared=False, target_vocabulary=31),
+    "marian, two tables": replace(MARIAN, tied=False, target_vocabulary=31),
     "t5": T5,
     "t5, 1.1": replace(T5, tied=False, scaled=False, activation="gated_gelu"),
     "vit": VIT,

@@ -147,12 +147,16 @@ def test_a_model_of_pictures_of_transformers_is_read(name, both):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_what_is_saved_here_is_the_same_to_transformers(name, both):
-    _, first, (again, faults) = both
+    asked, first, (again, faults) = both
     assert not any(faults[name].values()), faults[name]
     parts = [part for part in first if part.startswith(f"{name}/")]
     assert len(parts) == (1 if name in PICTURES else 2 if name in ENCODERS else 3)
     for part in parts:
-        np.testing.assert_array_equal(again[part], first[part])
+        seen = ...
+        if name in ENCODERS:  # RoBERTa has a position for padding, which no token uses
+            mask = np.array(asked[name]["mask"])
+            seen = np.sort(mask, 1) if "/left/" in part else mask
+        np.testing.assert_array_equal(again[part][seen], first[part][seen])
 
 
 def test_some_texts_end_by_themselves_and_some_do_not(both):

@@ -19,11 +19,13 @@ def logits(config, params, tokens):
         x = x * math.sqrt(width) + sines
     for layer in range(config.layers):
         own = params["layers"][layer]
-        y, weights = _attention(config, own["attention"], _norm(x, own["attention_norm"]), places)
+        y, weights = _attention(
+            config, own["attention"], _norm(config, x, own["attention_norm"]), places
+        )
         x = x + y
-        x = x + _network(config, own["feed_forward"], _norm(x, own["feed_forward_norm"]))
+        x = x + _network(config, own["feed_forward"], _norm(config, x, own["feed_forward_norm"]))
         found.append(weights)
-    x = _norm(x, params["norm"])
+    x = _norm(config, x, params["norm"])
     return (x @ table.T if config.tied else _affine(x, params["projection"])), np.stack(found)
 
 
@@ -37,7 +39,7 @@ def _attention(config, params, x, places):
         one, other = (slice(i * size, (i + 1) * size) for i in (head, group))
         q, k = query[:, one], key[:, other]
         if config.positions == "rotary":
-            q, k = _turned(q, places), _turned(k, places)
+            q, k = (_turned(rows, places, config.base) for rows in (q, k))
         scores = np.where(seen, q @ k.T / math.sqrt(size), -np.inf)
         weights = np.exp(scores - scores.max(-1, keepdims=True))
         weights /= weights.sum(-1, keepdims=True)
@@ -46,17 +48,19 @@ def _attention(config, params, x, places):
     return _affine(np.concatenate(outputs, -1), params["output"]), np.stack(found)
 
 
-def _turned(x, places):
+def _turned(x, places, base):
     """Pairs of features as complex numbers, each turned by its angle."""
     half = x.shape[-1] // 2
-    turns = np.exp(1j * places[:, None] / 10_000 ** (np.arange(half) / half))
+    turns = np.exp(1j * places[:, None] / base ** (np.arange(half) / half))
     z = (x[:, :half] + 1j * x[:, half:]) * turns
     return np.concatenate([z.real, z.imag], -1)
 
 
 def _network(config, params, x):
     y = _affine(x, params["expand"])
-    if config.activation == "gelu":
+    if config.activation == "gelu_exact":
+        y = y / 2 * (1 + np.vectorize(math.erf)(y / math.sqrt(2)))
+    elif config.activation == "gelu":
         y = y / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (y + 0.044715 * y**3)))
     else:
         gate = _affine(x, params["gate"])
@@ -64,11 +68,14 @@ def _network(config, params, x):
     return _affine(y, params["contract"])
 
 
-def _norm(x, params):
+def _norm(config, x, params):
     if "bias" not in params:
-        return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * params["scale"]
+        return x / np.sqrt((x**2).mean(-1, keepdims=True) + config.epsilon) * params["scale"]
     x = x - x.mean(-1, keepdims=True)
-    return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * params["scale"] + params["bias"]
+    return (
+        x / np.sqrt((x**2).mean(-1, keepdims=True) + config.epsilon) * params["scale"]
+        + params["bias"]
+    )
 
 
 def _affine(x, params):

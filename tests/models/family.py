@@ -140,7 +140,7 @@ FAMILY: dict[str, Any] = {
         UNIVERSAL, halting="act", norm="pre", positions="relative", reach=3, tied=False
     ),
     "marian": MARIAN,
-    "marian, two tables": replace(MARIAN, shared=False, scaled=False, activation="gelu"),
+    "marian, two tables": replace(MARIAN, tied=False, scaled=False, activation="gelu"),
     "t5": T5,
     "t5, 1.1": replace(T5, tied=False, scaled=False, activation="gated_gelu"),
 }

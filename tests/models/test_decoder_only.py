@@ -38,8 +38,8 @@ MODERN = replace(
 )
 VARIANTS = {
     "small": SMALL,
-    "gpt2": replace(SMALL, bias=True, head_size=6, layers=1),
-    "modern": replace(MODERN, layers=2),
+    "gpt2": replace(SMALL, bias=True, head_size=6, layers=1, activation="gelu_exact"),
+    "modern": replace(MODERN, layers=2, base=50.0, epsilon=1e-2, qkv_bias=True),
     "sinusoidal": replace(SMALL, positions="sinusoidal", window=1, layers=1),
 }
 SOURCE = np.array([[5, 6, 7, 8, 2], [9, 4, 2, 0, 0], [3, 0, 0, 0, 0]], np.int32)

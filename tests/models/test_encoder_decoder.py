@@ -39,7 +39,7 @@ SMALL = T5Config(
 VARIANTS = {
     "marian": MARIAN,
     "marian, two tables": replace(
-        MARIAN, shared=False, scaled=False, target_vocabulary=19, activation="gelu"
+        MARIAN, tied=False, scaled=False, target_vocabulary=19, activation="gelu"
     ),
     "t5": SMALL,
     "t5, 1.1": replace(
@@ -86,7 +86,7 @@ def test_agrees_with_numpy(name):
         (MARIAN, {"encoder_heads": 3}, "encoder_heads is 3; it must divide width, 16"),
         (MARIAN, {"decoder_heads": 0}, "decoder_heads is 0"),
         (MARIAN, {"width": 15, "encoder_heads": 1, "decoder_heads": 1}, "width is 15; sinus"),
-        (MARIAN, {"target_vocabulary": 9}, "target_vocabulary is 9; None would fit, as the table"),
+        (MARIAN, {"target_vocabulary": 9}, "target_vocabulary is 9; None would fit, as there"),
         (MARIAN, {"padding": 23}, "padding is 23; a token from 0 to 22"),
         (MARIAN, {"activation": "tanh"}, "activation is 'tanh'; one of"),
         (MARIAN, {"dropout": 1.0}, "dropout is 1.0"),
@@ -94,7 +94,7 @@ def test_agrees_with_numpy(name):
         (SMALL, {"buckets": 5}, "buckets is 5; an even number, 4 or more"),
         (SMALL, {"max_distance": 3}, "max_distance is 3; more than 3 would fit"),
         (SMALL, {"padding": -1}, "padding is -1"),
-        (SMALL, {"epsilon": 0.0}, "epsilon is 0.0"),
+        (SMALL, {"epsilon": 0.0}, "epsilon is 0.0; a number between"),
         (SMALL, {"activation": "gated"}, "activation is 'gated'"),
         (SMALL, {"head_size": 0}, "head_size is 0"),
         (SMALL, {"dropout": -0.1}, "dropout is -0.1"),

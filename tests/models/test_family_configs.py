@@ -21,6 +21,8 @@ def impossible(config):
         inner = {hint} if get_origin(hint) in (None, Literal) else set(get_args(hint))
         if get_origin(hint) is Literal:
             yield name, "nonsense"
+        elif name == "padding":  # a token, or -1 where none is
+            yield from ((name, value) for value in (-2, config.vocabulary))
         elif int in inner:
             yield from ((name, value) for value in (0, -1))
         elif float in inner:

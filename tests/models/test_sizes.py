@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from attention_jax.comparison.command import SMALL
+from attention_jax.models.decoder_only import DecoderOnlyConfig
 from attention_jax.models.sizes import all_matched, matched, parameters
+from attention_jax.models.transformer import TransformerConfig
 
 
 def test_parameters_match():
@@ -19,3 +21,11 @@ def test_parameters_match():
         assert abs(counts[0] - counts[1]) < 0.005 * counts[1]
     with pytest.raises(ValueError, match="no feed_forward gives 8 heads .* a larger base"):
         matched(replace(many, head_size=64), one)
+
+
+def test_one_sequence_can_have_the_parameters_of_an_encoder_and_a_decoder():
+    two = TransformerConfig(vocabulary=100, width=32, encoder_layers=2, decoder_layers=2)
+    one = DecoderOnlyConfig(vocabulary=100, width=32, positions="sinusoidal", bias=True)
+    found = matched(one, two)
+    assert replace(found, feed_forward=one.feed_forward) == one
+    assert abs(parameters(found) - parameters(two)) < 0.005 * parameters(two)

@@ -101,6 +101,7 @@ def test_every_step_is_a_place():
     assert len(ACT.every_head()) == 4 * len(ACT.places())
 
 
+@pytest.mark.slow
 def test_a_gate_on_one_step_leaves_the_steps_before_it_alone(halting):
     def gate(place, outputs):
         return outputs * (place != Place("encoder", 1))
@@ -154,6 +155,7 @@ def test_training_by_the_penalty_shortens_the_time(halting):
     assert spent(params) < before - 1
 
 
+@pytest.mark.slow
 def test_what_is_asked_of_a_call_can_be_asked_with_the_penalty(halting):
     weights = np.float32(LABELS != 0)
     (logits, found), _ = halting.penalised(SOURCE, TARGET, weights, explain=True)

@@ -45,7 +45,7 @@ def test_figures_are_those_of_texts_one_by_one(task, packed):
     work = task.work()
     graph, params = split(work.make_model(nnx.Rngs(1)))
     config = nnx.merge(graph, params).config
-    assert config.vocabulary == 3 + 5  # a b c . and the end of a line; packed, without it below
+    assert config.vocabulary == 3 + 4 + (not packed)  # a b c . and, between texts, ends of lines
     nll, tokens = 0.0, 0
     for batch in work.validation:
         for row in zip(*batch, strict=True):
@@ -61,9 +61,7 @@ def test_figures_are_those_of_texts_one_by_one(task, packed):
         nnx.merge(graph, params), work.objective, work.validation, characters=counted
     )
     np.testing.assert_allclose(found["perplexity"], math.exp(nll / tokens), rtol=1e-4)
-    np.testing.assert_allclose(
-        found["bits_per_character"], nll / math.log(2) / counted, rtol=1e-4
-    )
+    np.testing.assert_allclose(found["bits_per_character"], nll / math.log(2) / counted, rtol=1e-4)
 
 
 def read(task):

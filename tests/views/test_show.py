@@ -47,7 +47,7 @@ def test_checkpoints_and_a_second_run_are_on_one_page(folder, capsys, tmp_path):
         (["--run", "{}", "--checkpoint", SENTENCE], "perhaps you meant --checkpoints"),
         (["--run", "{}/nothing", SENTENCE], "nothing"),
         (["--pretrained", "{}", SENTENCE], "model_type"),
-        (["--pretrained", "x", "--target", "y", SENTENCE], "--target is for translations"),
+        (["--pretrained", "x", "--beams", "2", SENTENCE], "--beams is for translations"),
         (["--pretrained", "x", "--hypotheses", "2", SENTENCE], "--hypotheses is for translations"),
         (["--pretrained", "x", "a", "b", "c"], "found 3 sentences; one or two would fit"),
     ],
