@@ -1,8 +1,8 @@
 """How long may a text be, and what does an attention that is cheaper see of it?
 
 Question: how do time and memory of a training step grow with the length of the text where layers
-see everything, their own block alone, or blocks and slots of three tokens in turn? And how well
-does each summarise reports whose summary cannot be written from what stands near?
+see everything, their own block alone, or blocks and slots of three tokens in turn? How well does
+each summarise reports whose summary cannot be written from what stands near?
 Source: Liu et al. 2018, section 4.2.3 and table 4.
 Command: python experiments/long_inputs.py [--lengths 256 512] [--steps 0] [--smoke] [--out FOLDER]
 """
@@ -16,6 +16,7 @@ import jax
 from attention_jax.analysis.long_costs import costs
 from attention_jax.analysis.series import write
 from attention_jax.data import DataConfig
+from attention_jax.data.long_documents import tokens_of
 from attention_jax.decoding import DecodingConfig
 from attention_jax.experiment import Experiment, run
 from attention_jax.models.summarise import SummariseConfig
@@ -25,30 +26,28 @@ from attention_jax.training.scores import ScoringConfig
 
 SIGHTS = {"full": ("full",), "local": ("local",), "local + compressed": ("local", "compressed")}
 KEPT = "full, all weights kept"  # instead of computing them again piece by piece
+USUAL = {"rounds": 5, "steps": 1_500, "persons": 8, "tokens": 8_192, "width": 64}
+FIGURES = "loss", "exact_match", "rouge_1", "rouge_2", "rouge_l"
 QUANTITIES = {"step_ms": "ms a training step of one text", "megabytes": "MB that it holds"}
 
 
 def model(sights: str, width: int) -> SummariseConfig:
     """Four layers."""
-    layers = SIGHTS[sights] * (4 // len(SIGHTS[sights]))
-    sizes = {"width": width, "feed_forward": 4 * width, "block": 64, "dropout": 0.0}
-    return SummariseConfig(sights=layers, **sizes)
+    layers, sizes = SIGHTS[sights] * (4 // len(SIGHTS[sights])), (width, 4, 4 * width)
+    return SummariseConfig("summarise", 600, *sizes, layers, block=64, dropout=0.0)
 
 
 def quality(sights: str, options: argparse.Namespace) -> dict:
     """How well one of the models summarises after training."""
+    persons, quarter = options.persons, max(1, options.steps // 4)
     adam = OptimizerConfig(schedule="cosine", peak=3e-3, warmup=100)
-    quarter = max(1, options.steps // 4)
-    longest = 3 + 72 * options.persons
-    told = {"max_length": longest, "max_target": 5 * options.persons + 1, "vocabulary": 600}
-    corpus = f"reports-{options.persons}", "report", "summary"
+    read, said = tokens_of(persons), 5 * persons + 1
+    sizes = {"max_target": said, "batch_tokens": max(options.tokens, read), "shapes": 2}
     one = Experiment(
-        data=DataConfig(*corpus, **told, batch_tokens=max(options.tokens, longest), shapes=2),
+        data=DataConfig(f"reports-{persons}", "report", "summary", 600, read, **sizes),
         model=model(sights, options.width),
-        training=TrainingConfig(
-            options.steps, adam, 0.0, evaluate_every=quarter, checkpoint_every=quarter
-        ),
-        decoding=DecodingConfig(max_length=told["max_target"], rows=64),
+        training=TrainingConfig(options.steps, adam, 0.0, 50, quarter, quarter),
+        decoding=DecodingConfig(max_length=said, rows=64),
         scoring=ScoringConfig(tokenize="none", rouge=True),
     )
     return run(one, options.out / "runs" / sights.replace(" + ", "-"))["test"]["test"]
@@ -57,29 +56,23 @@ def quality(sights: str, options: argparse.Namespace) -> dict:
 def main(arguments=None) -> None:
     parser = argparse.ArgumentParser(description="How long may a text be?")
     parser.add_argument("--lengths", type=int, nargs="*", default=[256, 512, 1_024, 2_048, 4_096])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=1_500, help="of training; 0: costs alone")
+    for name, usual in USUAL.items():
+        parser.add_argument(f"--{name}", type=int, default=usual)
     parser.add_argument("--models", nargs="+", choices=SIGHTS, default=[*SIGHTS], help="to train")
-    parser.add_argument("--persons", type=int, default=8, help="whom a report is about")
-    parser.add_argument("--tokens", type=int, default=8_192, help="of texts, in a batch")
-    parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--smoke", action="store_true", help="little of all")
+    parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("runs/long_inputs"))
     options = parser.parse_args(arguments)
     if options.smoke:
-        options.lengths, options.rounds, options.width = [8], 1, 8
-        options.steps, options.persons, options.tokens = 4, 1, 256
-    records = []
+        vars(options).update(lengths=[8], rounds=1, steps=4, persons=1, tokens=256, width=8)
+    models, records = {name: model(name, options.width) for name in SIGHTS}, []
+    models[KEPT] = models["full"]
     for length in options.lengths:
-        models = {name: model(name, options.width) for name in SIGHTS}
-        models[KEPT] = models["full"]
         records += costs(models, length, rounds=options.rounds, backends={KEPT: "reference"})
         jax.clear_caches()
     print(write(records, "model", "length", QUANTITIES, options.out))
     for name in options.models if options.steps else ():
         found = quality(name, options)
-        kept = "loss", "exact_match", "rouge_1", "rouge_2", "rouge_l"
-        print(json.dumps({"model": name} | {key: found[key] for key in kept}), flush=True)
+        print(json.dumps({"model": name} | {key: found[key] for key in FIGURES}), flush=True)
 
 
 if __name__ == "__main__":

@@ -56,8 +56,9 @@ def compare(task: VisionTask, out: Path, heads: tuple[int, ...], seeds: int) -> 
             errors.setdefault(count, {})[seed] = 100 * (1 - accuracy)
     print("| heads | wrong, %, by seed | minus 1 head's, 95 % interval |\n| --: | :-- | :-- |")
     for count, found in errors.items():
-        less = paired_difference(found, errors[heads[0]], comparisons=len(heads) - 1)
-        said = f"{less.mean:+.2f} [{less.low:+.2f}, {less.high:+.2f}]" if less and seeds > 1 else ""
+        gap: Any = paired_difference(found, errors[heads[0]], comparisons=len(heads) - 1)
+        known = getattr(gap, "low", None) is not None  # not of one seed, nor of 1 head itself
+        said = f"{gap.mean:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]" if known else ""
         print(f"| {count} | {', '.join(f'{error:.2f}' for error in found.values())} | {said} |")
     return folder
 

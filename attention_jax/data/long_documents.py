@@ -35,7 +35,7 @@ ABOUT_PLACES = ("it rained in {}", "the road to {} is closed", "bread is cheap i
 
 SIZES = {"train": 8_000, "validation": 200, "test": 400}
 """reports of each split"""
-SENTENCES = 6, 10
+SENTENCES = 3, 5
 """of a report for each person of its headline, at least and at most"""
 LONGEST = 7
 """words of the longest sentence, its full stop included"""
@@ -55,20 +55,24 @@ def persons_in(name: str) -> int | None:
     return int(found[1])
 
 
+def tokens_of(persons: int) -> int:
+    """The most tokens of a report, its end mark included, where a word is a token."""
+    return 2 + 2 * persons + SENTENCES[1] * persons * LONGEST + 1
+
+
 def reports(persons: int, longest: int) -> Splits:
     """The splits of a corpus of reports; the same on every machine.
 
     Args:
-      persons: in the headline of each report, which has 6 to 10 sentences of up to 7 words for
-        each of them: with 8 persons about 400 words, with 24 about 1,200.
+      persons: in the headline of each report, which has 3 to 5 sentences of up to 7 words for
+        each of them: with 8 persons about 200 words, with 30 about 800.
       longest: tokens that a side may have, its end mark included; a word is a token, from a
         vocabulary of 600 on.
 
     Raises:
       DataError: the reports may be longer than that.
     """
-    most = 2 + 2 * persons + SENTENCES[1] * persons * LONGEST + 1
-    if longest < most:
+    if longest < (most := tokens_of(persons)):
         raise DataError(
             f"max_length is {longest}; the reports of reports-{persons} have up to {most} tokens "
             f"with their end mark, so {most} would fit."

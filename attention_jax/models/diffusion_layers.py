@@ -3,6 +3,8 @@
 Source: Peebles and Xie 2023, section 3.2 (adaLN-Zero).
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -84,7 +86,8 @@ def modulated(
 ) -> Float[Array, "B T D"]:
     """Normalised rows, scaled by 1 + `scale` and shifted."""
     ones = jnp.ones(x.shape[-1], x.dtype)
-    return layer_norm(x, ones, jnp.zeros_like(ones)) * (1 + scale) + shift
+    normal: Any = layer_norm(x, ones, jnp.zeros_like(ones))
+    return normal * (1 + scale) + shift
 
 
 def grid_positions(side: int, width: int) -> Float[Array, "T D"]:

@@ -1,5 +1,6 @@
 """Telling what a picture shows, with a Vision Transformer."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,7 +31,8 @@ from attention_jax.training.step import split
 from attention_jax.training.training_config import TrainingConfig
 
 MISTAKES = "mistakes.png"
-"""the first test pictures that the model takes for something else, in the run's folder"""
+"""The first test pictures that the model takes for something else, in the run's folder. Beside them
+mistakes.json has what each shows and was taken for, and counts it for all: rows are labels."""
 SHOWN = 60
 """of them, at most"""
 HELD = 256
@@ -156,17 +158,29 @@ def confusion(labels: np.ndarray, said: np.ndarray, classes: int) -> np.ndarray:
 
 
 def score(model: Any, folder: Path, *, splits: Mapping[str, Pictures]) -> dict[str, Any]:
-    """Shares of pictures told right, what was taken for what, and a picture of the mistakes."""
+    """Shares of pictures told right; what was taken for what goes into the folder."""
     figures: dict[str, Any] = {}
     for name in ("validation", "test"):
-        images, labels = splits[name]
-        said = answers(model, images)
+        said, labels = answers(model, splits[name].images), splits[name].labels
         figures[f"{name}_accuracy"] = float((said == labels).mean())
         if name == "test":
-            figures["confusion"] = confusion(labels, said, model.config.classes).tolist()
             wrong = np.flatnonzero(said != labels)
             figures["mistakes"] = len(wrong)
-            figures["shown"] = [[int(labels[n]), int(said[n])] for n in wrong[:SHOWN]]
-            if len(wrong):
-                (folder / MISTAKES).write_bytes(png(sheet(images[wrong[:SHOWN]], 12, zoom=2)))
+            _write_mistakes(folder, splits[name], said, wrong, model.config.classes)
     return figures
+
+
+def _write_mistakes(
+    folder: Path, pictures: Pictures, said: np.ndarray, wrong: np.ndarray, classes: int
+) -> None:
+    shown = wrong[:SHOWN]
+    found = {
+        "confusion": confusion(pictures.labels, said, classes).tolist(),
+        "shown": [
+            {"picture": int(n), "label": int(pictures.labels[n]), "said": int(said[n])}
+            for n in shown
+        ],
+    }
+    (folder / MISTAKES).with_suffix(".json").write_text(json.dumps(found) + "\n", "utf-8")
+    if len(shown):
+        (folder / MISTAKES).write_bytes(png(sheet(pictures.images[shown], 12, zoom=2)))

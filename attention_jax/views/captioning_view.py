@@ -94,10 +94,9 @@ def caption_figure(
     one = said(loaded, number)
     rows = loaded.model.config.cells.rows
     inside = (one.weights * shares(one.boxes, rows, rows, SIDE, SIDE)).sum(-1)
-    named = one.boxes.any(-1)
     notes = [
-        f"{share:.0%} in the box" if there else ""
-        for share, there in zip(inside, named, strict=True)
+        f"{share:.0%} in the box" if box.any() else ""
+        for share, box in zip(inside, one.boxes, strict=True)
     ]
     return picture_maps(
         one.picture,

@@ -1,6 +1,7 @@
 """Sentences with labels: those of the grammar, and files of one's own."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -63,6 +64,6 @@ def test_what_is_not_there_or_not_sorted_is_refused(tmp_path):
     (tmp_path / "one.tsv").write_text("".join(f"same\tline {n}\n" for n in range(9)))
     with pytest.raises(DataError, match="all training sentences are same"):
         read_labelled_text(LabelledTextConfig(str(tmp_path / "one.tsv"), vocabulary=300))
-    for change in ({"rows": 0}, {"limit": 0}, {"max_length": 2}, {"vocabulary": 3}):
-        with pytest.raises(DataError, match=f"{next(iter(change))} is"):
-            LabelledTextConfig(**change)
+    for name, value in (("rows", 0), ("limit", 0), ("max_length", 2), ("vocabulary", 3)):
+        with pytest.raises(DataError, match=f"{name} is {value}"):
+            replace(LabelledTextConfig(), **{name: value})

@@ -14,7 +14,8 @@ MASK = 50
 def rows(count=400, longest=22, share=0.15):
     chance = np.random.default_rng(0)
     sides = [
-        [Side(chance.integers(3, MASK, chance.integers(1, longest - 2)))] for _ in range(count)
+        [Side(chance.integers(3, MASK, chance.integers(1, longest - 2)).tolist())]
+        for _ in range(count)
     ]
     return unmasked(marked(sides, longest), share)
 

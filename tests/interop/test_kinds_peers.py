@@ -34,7 +34,7 @@ def answers(home, name, questions):
     script = Path(__file__).with_name("kinds_peer.py")
     variables = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     subprocess.run(
-        [python, "-I", script, *files], check=True, timeout=500, env={**os.environ, **variables}
+        [python, "-I", script, *files], check=True, timeout=1_500, env={**os.environ, **variables}
     )
     return read_tensors(files[1]), json.loads(read_metadata(files[1])["faults"])
 

@@ -73,6 +73,7 @@ def test_figures_of_a_model_that_is_right_but_for_sizes(monkeypatch, tmp_path):
     np.testing.assert_allclose(even, np.mean(boxes))
 
 
+@pytest.mark.slow
 def test_looks_are_those_of_the_mark():
     task = FAMILY["visual_question"]
     work = task.work()
