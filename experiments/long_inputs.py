@@ -26,7 +26,7 @@ from attention_jax.training.scores import ScoringConfig
 
 SIGHTS = {"full": ("full",), "local": ("local",), "local + compressed": ("local", "compressed")}
 KEPT = "full, all weights kept"  # instead of computing them again piece by piece
-USUAL = {"rounds": 5, "steps": 1_500, "persons": 8, "tokens": 8_192, "width": 64}
+USUAL = {"rounds": 5, "steps": 3_000, "persons": 6, "tokens": 4_096, "width": 64}
 FIGURES = "loss", "exact_match", "rouge_1", "rouge_2", "rouge_l"
 QUANTITIES = {"step_ms": "ms a training step of one text", "megabytes": "MB that it holds"}
 

@@ -25,11 +25,9 @@
 
 # %%
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from flax import nnx
 
 import attention_jax as aj
 from attention_jax.analysis.task_heads import describe

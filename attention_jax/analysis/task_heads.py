@@ -56,7 +56,7 @@ def describe(loaded: Loaded, *, batches: int = 2) -> dict[str, Any]:
     statistics = {place: means(sums) for place, sums in found.items()}
     heads = [
         head._asdict()
-        | {name: _number(float(values[head.head])) for name, values in statistics[head.place].items()}
+        | {name: _number(float(found[head.head])) for name, found in statistics[head.place].items()}
         | {"loss_without": loss - whole}
         for head, loss in zip(every, without, strict=True)
     ]

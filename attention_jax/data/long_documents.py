@@ -33,7 +33,7 @@ NAMES, PLACES = tuple(_NAMES.split()), tuple(_PLACES.split())
 ABOUT_ONE = ("{} once saw {}", "{} never liked {}", "{} is back from {}", "{} wrote about {}")
 ABOUT_PLACES = ("it rained in {}", "the road to {} is closed", "bread is cheap in {}")
 
-SIZES = {"train": 8_000, "validation": 200, "test": 400}
+SIZES = {"train": 20_000, "validation": 200, "test": 400}
 """reports of each split"""
 SENTENCES = 3, 5
 """of a report for each person of its headline, at least and at most"""

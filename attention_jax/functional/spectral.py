@@ -42,11 +42,9 @@ def spectral_norm(kernel: Float[Array, "*B P"], *, squarings: int = SQUARINGS) -
     fixed = lax.stop_gradient(matrix)
     largest = jnp.abs(fixed).max()
     fixed = fixed / jnp.where(largest > 0, largest, 1)  # squares of small numbers would be zeros
-    power = _times(fixed.T, fixed)
-    for _ in range(squarings):
-        power = _unit(power)
-        power = _times(power, power)
-    v = _unit(_times(_unit(power), _start(matrix.shape[1], wide.dtype)))
+    start = _unit(_times(fixed.T, fixed))
+    power = lax.fori_loop(0, squarings, lambda _, found: _unit(_times(found, found)), start)
+    v = _unit(_times(power, _start(matrix.shape[1], wide.dtype)))
     u = _unit(_times(fixed, v))
     # As a bilinear form: its gradient is u·vᵀ, also where |K·v| has none.
     return jnp.vdot(u, _times(matrix, v), precision="highest")

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import numpy as np
+
 from attention_jax.interop.fields import Field, Form
 
 
@@ -43,6 +45,8 @@ class Family:
       views: from a config to names of tensors that lie otherwise than others, and how.
       copies: from a config to other names of a tensor, as of a table that is the projection too,
         and its own.
+      settled: from a config and the folder's tensors to the config, where they say more than
+        config.json does.
       must: settings that make another model of it, and the values that do not; one left out, or
         null, does not.
       left_out: a pattern of the names of tensors that ours has no use for.
@@ -60,6 +64,7 @@ class Family:
     turned: bool = True
     views: Callable[[Any], Mapping[str, View]] = lambda config: {}
     copies: Callable[[Any], Mapping[str, str]] = lambda config: {}
+    settled: Callable[[Any, Mapping[str, np.ndarray]], Any] = lambda config, arrays: config
     must: Mapping[str, Any] = field(default_factory=dict)
     left_out: str = ""
     free: tuple[str, ...] = ()

@@ -88,11 +88,14 @@ def load(folder: str | Path, *, tokenizer: bool = True) -> Any:
     if tokenizer and family.config is not VisionConfig:
         engine = read_tokenizer(file_of(folder, TOKENIZER), config.vocabulary)
     tensors = tensors_of(folder)
+    with about(tensors):
+        found = read_tensors(tensors)
+        config = family.settled(config, found)
     graph, shapes = nnx.split(nnx.eval_shape(lambda: family.model(config, rngs=nnx.Rngs(0))))
     by_path = dict(nnx.to_flat_state(shapes))
     with about(tensors):
         sizes = {path: variable.get_value().shape for path, variable in by_path.items()}
-        arrays = arranged(family, config, read_tensors(tensors), sizes)
+        arrays = arranged(family, config, found, sizes)
     params = nnx.from_flat_state(
         {path: variable.replace(jnp.asarray(arrays[path])) for path, variable in by_path.items()}
     )

@@ -4,6 +4,11 @@ Source: Raffel et al. 2020, "Exploring the Limits of Transfer Learning with a Un
 Transformer"; Shazeer 2020, "GLU Variants Improve Transformer".
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
 from attention_jax.interop.family import Family
 from attention_jax.interop.fields import DEEPEST, Field, Form, choice, count, flag, rate
 from attention_jax.models import t5
@@ -58,6 +63,17 @@ def _copies(config: T5Config) -> dict[str, str]:
     return dict.fromkeys(names + ["lm_head.weight"] * config.tied, "shared.weight")
 
 
+def _settled(config: T5Config, arrays: Mapping[str, np.ndarray]) -> T5Config:
+    """Untied, if there is a projection of its own and rows are not scaled.
+
+    Transformers calls every T5 tied since its version 5, and then goes by the tensors.
+    """
+    own, table = arrays.get("lm_head.weight"), arrays.get("shared.weight")
+    if config.scaled or own is None or table is None or np.array_equal(own, table):
+        return config
+    return replace(config, tied=False)
+
+
 T5 = Family(
     config=T5Config,
     model=t5.T5,
@@ -87,6 +103,7 @@ T5 = Family(
     names=_names,
     architecture="T5ForConditionalGeneration",
     copies=_copies,
+    settled=_settled,
     must={"is_encoder_decoder": True, "quantization_config": {}},
     # Early versions kept one for the attention to the source, which never had any use for it.
     left_out=r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",

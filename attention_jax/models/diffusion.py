@@ -3,7 +3,9 @@
 Source: Peebles and Xie 2023, "Scalable Diffusion Models with Transformers" (DiT). What it is asked
 for: Lipman et al. 2023, "Flow Matching for Generative Modeling", and Liu et al. 2023, "Flow
 Straight and Fast" (velocity); Ho et al. 2020, "Denoising Diffusion Probabilistic Models" (noise).
-Pixels take the place of the latents of an autoencoder, and no variance is predicted.
+Pixels take the place of the latents of an autoencoder, no variance is predicted, and the layers may
+give the picture that noise or velocity follow from: Li and He 2025, "Back to Basics: Let Denoising
+Generative Models Denoise", section 4.
 """
 
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from attention_jax.functional import attend, scaled_dot
+from attention_jax.functional.noising import PATHS
 from attention_jax.functional.scores import Score
 from attention_jax.models.diffusion_config import DiffusionConfig
 from attention_jax.models.diffusion_layers import (
@@ -34,6 +37,10 @@ __all__ = ["Diffusion", "DiffusionConfig"]
 
 SPREAD = 0.02
 """standard deviation of a fresh table of labels, as in the code published with the paper"""
+
+
+LEAST_NOISE = 0.05
+"""σ below which noise is not solved for any more: that would be a division by almost nothing"""
 
 
 class Diffusion(nnx.Module):
@@ -96,9 +103,18 @@ class Diffusion(nnx.Module):
         for layer in self.layers:
             x = layer(x, steering, one)
         found = from_patches(self.output(x, steering), self.config.patch)
+        if self.config.through_picture:
+            found = self._solved(pictures, times, found)
         if look is None:
             return found
         return found, jnp.stack(list(one.found.values())) if explain is True else one.found
+
+    def _solved(self, noised, times, picture) -> Float[Array, "B side side P"]:
+        """The noise, or the velocity, that a noised picture has if this picture is behind it."""
+        column = times.astype(noised.dtype).reshape(-1, 1, 1, 1)
+        keep, add = PATHS[self.config.predicts](column)
+        noise = (noised - keep * picture) / jnp.maximum(add, LEAST_NOISE)
+        return noise if self.config.predicts == "noise" else noise - picture
 
     def _check(self, pictures, times, labels) -> None:
         side, channels = self.config.side, self.config.channels

@@ -34,6 +34,9 @@ class DiffusionConfig:
     predicts: Literal["velocity", "noise"] = "velocity"
     """ε - x on the straight way from a picture x to noise ε (rectified flow), or ε on the cosine's
     (DDPM)"""
+    through_picture: bool = True
+    """the layers give the picture x, and what is asked for is solved for; else they give it
+    themselves, as in the paper"""
 
     def __post_init__(self):
         """Refuses sizes that no model can have."""

@@ -17,14 +17,16 @@ from attention_jax.functional.scores import Score, dot
 from attention_jax.models.places import Place
 from attention_jax.models.sagan_config import SaganConfig
 from attention_jax.models.sagan_layers import (
+    Convolution,
     GrowingBlock,
     LabelTable,
     MapAttention,
     ShrinkingBlock,
-    SpectralConvolution,
-    SpectralDense,
+    normalized,
 )
 from attention_jax.models.transformer_layers import Arrange, Pass, as_it_is
+from attention_jax.modules import Dense
+from attention_jax.modules.attention import Attend
 
 __all__ = ["Sagan", "SaganConfig"]
 
@@ -44,11 +46,7 @@ class Sagan(nnx.Module):
         labels: Int[Array, " B"],
         *,
         rng: Array | None = None,
-        explain: bool | Callable[[Place, Array], Any] = False,
-        heads: Callable[[Place, Array], Array] | None = None,
-        score: Score = dot,
-        attend: Callable[..., Array] = attend,
-        arrange: Arrange = as_it_is,
+        **call: Any,
     ):
         """Pictures of these labels, their pixels between -1 and 1.
 
@@ -56,14 +54,7 @@ class Sagan(nnx.Module):
           latents: standard normal numbers.
           labels: what the pictures shall show, from 0 to classes - 1.
           rng: no part of this model is left to chance; taken, and not used.
-          explain: True also gives the attention weights; a function is given the place and its
-            weights [B, H, T, T], and what it returns is kept. The places of the map are in the
-            order of its rows.
-          heads: is given the place and what its heads give there, [B, T, H, K], and returns what
-            goes into the output projection instead.
-          score: of the attention.
-          attend: computes it, called as `functional.attend`.
-          arrange: called with activations and their letters; says where they lie on devices.
+          **call: see `asked`; the generator's place is "decoder".
 
         Returns:
           Pictures [B, side, side, channels]; with `explain` the pair (pictures, kept by `Place`).
@@ -71,23 +62,17 @@ class Sagan(nnx.Module):
         Raises:
           ValueError: there are other numbers of latents or labels.
         """
-        look = (lambda _, weights: weights) if explain is True else explain or None
-        one = Pass(look, heads, score, attend, arrange)
-        pictures = self.generator(latents, labels, one)
-        return pictures if look is None else (pictures, one.found)
+        one = asked(**call)
+        pictures = normalized(self.generator)(latents, labels, one)
+        return pictures if one.explain is None else (pictures, one.found)
 
-    def judge(
-        self,
-        pictures: Float[Array, "B side side P"],
-        labels: Int[Array, " B"],
-        *,
-        explain: bool | Callable[[Place, Array], Any] = False,
-        heads: Callable[[Place, Array], Array] | None = None,
-        score: Score = dot,
-        attend: Callable[..., Array] = attend,
-        arrange: Arrange = as_it_is,
-    ):
-        """How real pictures of these labels look: high is real; arguments as of the call.
+    def judge(self, pictures: Float[Array, "B side side P"], labels: Int[Array, " B"], **call: Any):
+        """How real pictures of these labels look: high is real.
+
+        Args:
+          pictures: pixels from -1 to 1.
+          labels: what they show.
+          **call: see `asked`; the discriminator's place is "encoder".
 
         Returns:
           [B]; with `explain` the pair ([B], kept by `Place`).
@@ -95,10 +80,32 @@ class Sagan(nnx.Module):
         Raises:
           ValueError: pictures have another size, or there is not a label for each.
         """
-        look = (lambda _, weights: weights) if explain is True else explain or None
-        one = Pass(look, heads, score, attend, arrange)
-        real = self.discriminator(pictures, labels, one)
-        return real if look is None else (real, one.found)
+        one = asked(**call)
+        real = normalized(self.discriminator)(pictures, labels, one)
+        return real if one.explain is None else (real, one.found)
+
+
+def asked(
+    *,
+    explain: bool | Callable[[Place, Array], Any] = False,
+    heads: Callable[[Place, Array], Array] | None = None,
+    score: Score = dot,
+    attend: Attend = attend,
+    arrange: Arrange = as_it_is,
+) -> Pass:
+    """What is asked of a pass of either player.
+
+    Args:
+      explain: True also gives the attention weights; a function is given the place and its weights
+        [B, H, T, T], and what it returns is kept. The places of a map are in the order of its rows.
+      heads: is given the place and what its heads give there, [B, T, H, K], and returns what goes
+        into the output projection instead.
+      score: of the attention; the paper's is not divided by the root of the features.
+      attend: computes it, called as `functional.attend`.
+      arrange: called with activations and their letters; says where they lie on devices.
+    """
+    look = (lambda _, weights: weights) if explain is True else explain or None
+    return Pass(look, heads, score, attend, arrange)
 
 
 class Generator(nnx.Module):
@@ -108,12 +115,12 @@ class Generator(nnx.Module):
         self.config = config
         size, side, style = config.features, config.side // 4, 2 * config.latent
         self.labels = LabelTable(config.classes, config.latent, rngs)
-        self.begin = SpectralDense(style, side * side * 4 * size, letters="D P", rngs=rngs)
+        self.begin = Dense(style, side * side * 4 * size, letters="D P", rngs=rngs)
         self.first = GrowingBlock(4 * size, 2 * size, style, rngs)
         place = Place("decoder", 0)
         self.attention = MapAttention(2 * size, config.heads, config.head_size, place, rngs)
         self.second = GrowingBlock(2 * size, size, style, rngs)
-        self.pixels = SpectralConvolution(size, config.channels, rngs=rngs)
+        self.pixels = Convolution(size, config.channels, rngs=rngs)
 
     def __call__(self, latents, labels, one: Pass) -> Float[Array, "B side side P"]:
         """The pictures."""
@@ -143,7 +150,7 @@ class Discriminator(nnx.Module):
         self.attention = MapAttention(2 * size, config.heads, config.head_size, place, rngs)
         self.second = ShrinkingBlock(2 * size, 4 * size, halve=True, rngs=rngs)
         self.third = ShrinkingBlock(4 * size, 4 * size, halve=False, rngs=rngs)
-        self.real = SpectralDense(4 * size, 1, letters="D P", rngs=rngs)
+        self.real = Dense(4 * size, 1, letters="D P", rngs=rngs)
         self.labels = LabelTable(config.classes, 4 * size, rngs)
 
     def __call__(self, pictures, labels, one: Pass) -> Float[Array, " B"]:

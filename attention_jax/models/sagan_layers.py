@@ -1,9 +1,11 @@
-"""The layers of a Self-Attention GAN, every kernel divided by its spectral norm.
+"""The layers of a Self-Attention GAN, and what divides all of their kernels by spectral norms.
 
 Sources: Zhang et al. 2019, section 3 (attention) and 4.1 (spectral normalisation of both players);
 Miyato et al. 2018, figure 9 (the residual blocks); Huang and Belongie 2017, equation 8 (adaptive
 instance normalisation).
 """
+
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,6 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from attention_jax.functional.layers import dense
 from attention_jax.functional.spectral import spectrally_normalized
 from attention_jax.models.places import Place
 from attention_jax.models.transformer_layers import Pass
@@ -21,17 +22,24 @@ EPSILON = 1e-5
 """added to variances"""
 
 
-class SpectralDense(Dense):
-    """An affine map whose kernel is divided by its spectral norm: on a map, a 1×1 convolution."""
-
-    def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B F"]:
-        """x·W/σ(W) + b."""
-        kernel = spectrally_normalized(self.kernel[...])
-        return dense(x, kernel, None if self.bias is None else self.bias[...])
+Player = TypeVar("Player", bound=nnx.Module)
 
 
-class SpectralConvolution(nnx.Module):
-    """A 3×3 convolution, zeros around the map, whose kernel is divided by its spectral norm."""
+def normalized(player: Player) -> Player:
+    """The player with every kernel, and every table of labels, divided by its spectral norm.
+
+    Its layers know nothing of this, and one that is called several times is normalised once.
+    """
+    graph, params = nnx.split(player)
+
+    def divided(leaf: Array) -> Array:
+        return spectrally_normalized(leaf) if leaf.ndim > 1 else leaf
+
+    return nnx.merge(graph, jax.tree.map(divided, params))
+
+
+class Convolution(nnx.Module):
+    """A 3×3 convolution, zeros around the map."""
 
     def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
         """Takes `inputs` features a place and gives `outputs`."""
@@ -41,8 +49,7 @@ class SpectralConvolution(nnx.Module):
 
     def __call__(self, x: Float[Array, "B rows columns D"]) -> Float[Array, "B rows columns P"]:
         """A place from its nine neighbours, itself among them."""
-        kernel = spectrally_normalized(self.kernel[...])
-        numbers = ("NHWC", "HWIO", "NHWC")
+        kernel, numbers = self.kernel[...], ("NHWC", "HWIO", "NHWC")
         found = lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=numbers)
         return found + self.bias[...].reshape(1, 1, 1, -1)
 
@@ -57,11 +64,6 @@ class MapAttention(nnx.Module):
     def __init__(self, width: int, heads: int, head_size: int, place: Place, rngs: nnx.Rngs):
         self.place = place
         self.attention = MultiHeadAttention(width, heads, head_size=head_size, rngs=rngs)
-        inner = heads * head_size
-        for name, letters in (("query", "D H"), ("key", "D G"), ("value", "D G")):
-            made = SpectralDense(width, inner, bias=False, letters=letters, rngs=rngs)
-            setattr(self.attention, name, made)
-        self.attention.output = SpectralDense(inner, width, bias=False, letters="H D", rngs=rngs)
         self.gamma = nnx.Param(jnp.zeros(()), letters="")
 
     def __call__(self, x: Float[Array, "B rows columns D"], one: Pass):
@@ -80,7 +82,7 @@ class StyledNorm(nnx.Module):
     """
 
     def __init__(self, width: int, style: int, rngs: nnx.Rngs):
-        self.style = SpectralDense(style, 2 * width, letters="D P", rngs=rngs)
+        self.style = Dense(style, 2 * width, letters="D P", rngs=rngs)
 
     def __call__(self, x: Float[Array, "B rows columns D"], style: Float[Array, "B F"]):
         """(1 + scale)·(x - mean)/√(variance + ε) + shift."""
@@ -95,10 +97,10 @@ class GrowingBlock(nnx.Module):
 
     def __init__(self, inputs: int, outputs: int, style: int, rngs: nnx.Rngs):
         self.first_norm = StyledNorm(inputs, style, rngs)
-        self.first = SpectralConvolution(inputs, outputs, rngs=rngs)
+        self.first = Convolution(inputs, outputs, rngs=rngs)
         self.second_norm = StyledNorm(outputs, style, rngs)
-        self.second = SpectralConvolution(outputs, outputs, rngs=rngs)
-        self.short = SpectralDense(inputs, outputs, letters="D P", rngs=rngs)
+        self.second = Convolution(outputs, outputs, rngs=rngs)
+        self.short = Dense(inputs, outputs, letters="D P", rngs=rngs)
 
     def __call__(self, x, style: Float[Array, "B F"]) -> Float[Array, "B rows columns P"]:
         """Norm, ReLU, twice the side, convolution, norm, ReLU, convolution; beside it a 1×1 one."""
@@ -115,9 +117,9 @@ class ShrinkingBlock(nnx.Module):
     ):
         self.plain, self.halve = first, halve
         inner = max(outputs // 2, 1) if first else inputs
-        self.first = SpectralConvolution(inputs, inner, rngs=rngs)
-        self.second = SpectralConvolution(inner, outputs, rngs=rngs)
-        self.short = SpectralDense(inputs, outputs, letters="D P", rngs=rngs)
+        self.first = Convolution(inputs, inner, rngs=rngs)
+        self.second = Convolution(inner, outputs, rngs=rngs)
+        self.short = Dense(inputs, outputs, letters="D P", rngs=rngs)
 
     def __call__(self, x) -> Float[Array, "B rows columns P"]:
         """ReLU, convolution, ReLU, convolution, mean of four; pixels themselves without ReLU."""
@@ -129,14 +131,14 @@ class ShrinkingBlock(nnx.Module):
 
 
 class LabelTable(nnx.Module):
-    """A row of features for each label, its table divided by its spectral norm."""
+    """A row of features for each label."""
 
     def __init__(self, classes: int, width: int, rngs: nnx.Rngs):
         self.table = nnx.Param(jax.random.normal(rngs.params(), (classes, width)), letters="L D")
 
     def __call__(self, labels: Int[Array, " B"]) -> Float[Array, "B D"]:
         """The row of each label."""
-        return spectrally_normalized(self.table[...])[labels]
+        return self.table[...][labels]
 
 
 def doubled(x: Float[Array, "B rows columns D"]) -> Float[Array, "B rows2 columns2 D"]:

@@ -44,7 +44,7 @@ class SummariseLayer(nnx.Module):
         self.block, self.slot = config.block, config.slot
         self.attention = MultiHeadAttention(config.width, config.heads, rngs=rngs)
         if self.sight == "compressed":
-            self.key_kernel, self.value_kernel = (_kernel(config, rngs) for _ in range(2))
+            self.key_kernel, self.value_kernel = (_kernel(config) for _ in range(2))
         self.feed_forward = FeedForward(config.width, config.feed_forward, rngs=rngs)
         self.residuals = nnx.List(
             [Residual(config.width, config.dropout, norm="pre") for _ in range(2)]
@@ -128,12 +128,15 @@ class SummariseLayer(nnx.Module):
         return Sources(*(compress(x, kernel=kernel, stride=self.slot) for x, kernel in found))
 
 
-def _kernel(config: SummariseConfig, rngs: nnx.Rngs) -> nnx.Param:
-    """From `slot` rows of a head to one, Glorot-uniform."""
-    shape = config.slot, config.heads, config.size_of_head, config.size_of_head
-    most = (6 / (shape[0] * shape[2] + shape[3])) ** 0.5
-    kernel = jax.random.uniform(rngs.params(), shape, minval=-most, maxval=most)
-    return nnx.Param(kernel, letters="W G K P")
+def _kernel(config: SummariseConfig) -> nnx.Param:
+    """From `slot` rows of a head to one, at first their mean.
+
+    So what is learned of a row is learned for all places that it may have in its slot.
+    """
+    size = config.size_of_head
+    mean = jnp.eye(size) / config.slot
+    shape = config.slot, config.heads, size, size
+    return nnx.Param(jnp.broadcast_to(mean, shape), letters="W G K P")
 
 
 def _in_blocks(x: Float[Array, "B T H K"], block: int) -> Float[Array, "B N T H K"]:

@@ -19,7 +19,8 @@ from jax import lax
 from attention_jax.analysis.picture_judge import in_parts
 from attention_jax.data.images import Pictures, PicturesConfig, as_floats, load_pictures, shifted
 from attention_jax.data.rows import RowsPlan, generator, in_order
-from attention_jax.models.sagan import Sagan, SaganConfig
+from attention_jax.models.sagan import Sagan, SaganConfig, asked
+from attention_jax.models.sagan_layers import normalized
 from attention_jax.tasks.judging import FIXED, HELD_OUT, JudgingConfig, check_sizes, judged
 from attention_jax.tasks.work import Work
 from attention_jax.training.chosen import Which
@@ -127,21 +128,20 @@ def both_hinges(
 
     Source: Zhang et al. 2019, equation 4.
     """
-    weights = batch.weights
-    explain = call.get("explain")
-    made, *seen = _pair(model(batch.latents, batch.wanted, rng=rng, **call), explain)
-    fixed = nnx.merge(*_held(model))
-    call_made = call | {"explain": False}
-    real, *more = _pair(model.judge(as_floats(batch.images), batch.labels, **call), explain)
-    fake = model.judge(lax.stop_gradient(made), batch.wanted, **call_made)
-    fooled = fixed.judge(made, batch.wanted, **call_made)
+    unexplained: dict[str, Any] = {**call, "explain": False}
+    weights, one, blind = batch.weights, asked(**call), asked(**unexplained)
+    generator, discriminator = normalized(model.generator), normalized(model.discriminator)
+    made = generator(batch.latents, batch.wanted, one)
+    real = discriminator(as_floats(batch.images), batch.labels, one)
+    fake = discriminator(lax.stop_gradient(made), batch.wanted, blind)
+    fooled = _held(discriminator)(made, batch.wanted, blind)
 
     def total(x):
         return (x.astype(jnp.float32) * weights).sum()
 
     tells = total(jax.nn.relu(1 - real) + jax.nn.relu(1 + fake))
     sums = Loss(tells - total(fooled), tells, weights.sum())
-    return (sums, {**more[0], **seen[0]}) if explain else sums
+    return sums if one.explain is None else (sums, one.found)
 
 
 def two_rates(training: TrainingConfig, ratio: float) -> optax.GradientTransformation:
@@ -176,14 +176,10 @@ def _made(graph: nnx.GraphDef, params: Any, latents: Any, labels: Any) -> Any:
     return model(latents, labels)
 
 
-def _pair(found: Any, explain: Any) -> tuple:
-    return found if explain else (found,)
-
-
-def _held(model: Any) -> tuple[Any, Any]:
-    """The structure and parameters of the model, through which no gradient reaches them."""
-    graph, params = nnx.split(model)
-    return graph, jax.tree.map(lax.stop_gradient, params)
+def _held(player: Any) -> Any:
+    """The player, through which no gradient reaches its parameters."""
+    graph, params = split(player)
+    return nnx.merge(graph, jax.tree.map(lax.stop_gradient, params))
 
 
 def _rows(pictures: Pictures) -> Faced:

@@ -3,12 +3,13 @@
 Command: python kinds_peer.py QUESTIONS.json ANSWERS.safetensors
 
 A question is an object by name: `architecture`, `folder`, and `config` to make a model of random
-numbers, which is saved in the folder, or null to read the one there. `tokens` and `mask`, [B, S],
-go in, once filled up in front and once behind; `target`, [B, T], into a decoder that stands behind
-an encoder; `length` is how many tokens to write, 0 for a model that gives features alone. Instead,
-`pixels` go into a model of pictures. Answers by NAME/left/ and NAME/right/: `logits`, and `written`
-(by NAME/ alone), the tokens that greedy search writes, -1 where a row has ended. What a folder
-lacked or had too much is in the answers' metadata.
+numbers, which is saved in the folder, or null to read the one there, and, where `again` names
+another folder, to save it there. `tokens` and `mask`, [B, S], go in, once filled up in front and
+once behind; `target`, [B, T], into a decoder that stands behind an encoder; `length` is how many
+tokens to write, 0 for a model that gives features alone. Instead, `pixels` go into a model of
+pictures. Answers by NAME/left/ and NAME/right/: `logits`; by NAME/ alone: `written`, the tokens of
+greedy search, -1 where a row has ended. What a folder lacked or had too much is in the answers'
+metadata.
 """
 
 import json
@@ -70,6 +71,8 @@ def side(tokens, mask, left):
 def answer(name, asked, seed):
     model, info = made(asked, seed)
     model.eval()
+    if "again" in asked:
+        model.save_pretrained(asked["again"])
     parts = "missing_keys", "unexpected_keys", "mismatched_keys"
     faults[name] = {part: sorted(map(str, info.get(part, []))) for part in parts}
     if "pixels" in asked:

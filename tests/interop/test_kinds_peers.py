@@ -15,12 +15,17 @@ import pytest
 from flax import nnx
 
 from attention_jax.interop import read_metadata, read_tensors
-from attention_jax.interop.huggingface import load, save, to_the_front
+from attention_jax.interop.huggingface import Marks, load, save, to_the_front
+from attention_jax.models.t5_config import T5Config
+from tests.interop.made_kinds import made
 from tests.interop.peer_cases import CAUSAL, ENCODERS, PICTURES, SEQ2SEQ
 
 pytestmark = pytest.mark.slow
 LENGTH = 12
 EVERY = CAUSAL | SEQ2SEQ | ENCODERS | PICTURES
+UNTIED = T5Config(
+    29, 16, 2, 1, 4, 6, 24, activation="gated_gelu", tied=False, scaled=False, padding=0
+)
 CLOSE = 1e-4
 
 
@@ -78,7 +83,12 @@ def both(tmp_path_factory):
         marks = getattr(pretrained, "marks", None)
         folder = save(home / f"{name} again", pretrained.model, kind=kind, marks=marks)
         again[name] = asked | {"config": None, "folder": str(folder)}
-    return questions, first, answers(home, "again", again)
+    marks = Marks(start=0, ends=(1,))
+    again["t5, untied"] = again["t5"] | {
+        "folder": str(save(home / "t5, untied", made(UNTIED), marks=marks)),
+        "again": str(home / "t5, untied again"),
+    }
+    return questions, first, answers(home, "again", again), again["t5, untied"]
 
 
 def largest(ours, theirs):
@@ -96,7 +106,7 @@ def same_texts(written, theirs, padding):
 
 @pytest.mark.parametrize("name", CAUSAL)
 def test_a_language_model_of_transformers_is_read(name, both):
-    asked, first, _ = both[0][name], both[1], both[2]
+    asked, first = both[0][name], both[1]
     pretrained = load(asked["folder"], tokenizer=False)
     model, mask = pretrained.model, np.array(asked["mask"])
     tokens = to_the_front(np.array(asked["tokens"]), mask, model.config.padding)
@@ -109,7 +119,7 @@ def test_a_language_model_of_transformers_is_read(name, both):
 
 @pytest.mark.parametrize("name", SEQ2SEQ)
 def test_a_model_with_an_encoder_of_transformers_is_read(name, both):
-    asked, first, _ = both[0][name], both[1], both[2]
+    asked, first = both[0][name], both[1]
     pretrained = load(asked["folder"], tokenizer=False)
     model, mask = pretrained.model, np.array(asked["mask"])
     tokens = to_the_front(np.array(asked["tokens"]), mask, model.config.padding)
@@ -121,9 +131,23 @@ def test_a_model_with_an_encoder_of_transformers_is_read(name, both):
     same_texts(pretrained.written(tokens, LENGTH), first[f"{name}/written"], model.config.padding)
 
 
+def test_a_t5_with_a_projection_of_its_own_goes_there_and_back(both):
+    (found, faults), asked = both[2:]
+    assert not any(faults["t5, untied"].values())
+    models = [load(asked[folder], tokenizer=False).model for folder in ("folder", "again")]
+    mask = np.array(asked["mask"])
+    tokens = to_the_front(np.array(asked["tokens"]), mask, 0)
+    inputs = tokens, np.array(asked["target"], np.int32)
+    for model in models:
+        logits = nnx.jit(lambda model, *inputs: model(*inputs))(model, *inputs)
+        assert not model.config.tied and largest(logits, found["t5, untied/left/logits"]) < CLOSE
+    written = load(asked["folder"], tokenizer=False).written(tokens, LENGTH)
+    same_texts(written, found["t5, untied/written"], 0)
+
+
 @pytest.mark.parametrize("name", ENCODERS)
 def test_an_encoder_of_transformers_is_read(name, both):
-    asked, first, _ = both[0][name], both[1], both[2]
+    asked, first = both[0][name], both[1]
     model, mask = load(asked["folder"], tokenizer=False).model, np.array(asked["mask"])
     tokens = to_the_front(np.array(asked["tokens"]), mask, model.config.padding)
     features = np.asarray(nnx.jit(lambda model, tokens: model(tokens))(model, tokens))
@@ -135,7 +159,7 @@ def test_an_encoder_of_transformers_is_read(name, both):
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_model_of_pictures_of_transformers_is_read(name, both):
-    asked, first, _ = both[0][name], both[1], both[2]
+    asked, first = both[0][name], both[1]
     pretrained = load(asked["folder"])
     pictures = np.moveaxis(np.array(asked["pixels"], np.float32), 1, -1)
     logits = nnx.jit(lambda model, pictures: model(pictures))(pretrained.model, pictures)
@@ -147,7 +171,7 @@ def test_a_model_of_pictures_of_transformers_is_read(name, both):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_what_is_saved_here_is_the_same_to_transformers(name, both):
-    asked, first, (again, faults) = both
+    asked, first, (again, faults), _ = both
     assert not any(faults[name].values()), faults[name]
     parts = [part for part in first if part.startswith(f"{name}/")]
     assert len(parts) == (1 if name in PICTURES else 2 if name in ENCODERS else 3)

@@ -37,6 +37,19 @@ def test_a_table_may_stand_there_twice_or_by_another_name_but_not_differ(
         load(folder, tokenizer=False)
 
 
+def test_a_projection_of_its_own_makes_a_t5_untied_where_rows_are_not_scaled(tmp_path):
+    folder = tmp_path / "it"
+    saved(folder, "t5, 1.1")
+    wanted = held(load(folder, tokenizer=False).model)
+    # As transformers writes it since its version 5.
+    again = load(respoken(folder, tie_word_embeddings=True), tokenizer=False).model
+    assert not again.config.tied
+    for path, array in held(again).items():
+        np.testing.assert_array_equal(array, wanted[path])
+    with pytest.raises(ValueError, match="lm_head.weight and shared.weight differ"):
+        load(respoken(folder, scale_decoder_outputs=True), tokenizer=False)
+
+
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [

@@ -66,7 +66,7 @@ def test_rows_and_a_mask_become_rows_with_padding_behind():
         to_the_front(tokens, mask, 5)
 
 
-@pytest.mark.parametrize("name", ["marian", "t5"])
+@pytest.mark.parametrize("name", ["marian", pytest.param("t5", marks=pytest.mark.slow)])
 def test_a_model_with_an_encoder_writes_for_texts(tmp_path, name):
     saved(tmp_path / "it", name)
     pretrained = load(tmp_path / "it")

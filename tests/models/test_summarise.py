@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 
 from attention_jax.decoding import DecodingConfig, Translator
+from attention_jax.functional.compressed import compress
 from attention_jax.models.summarise import SummariseConfig, summary_to_text
 from tests.models.family import parameters, structure
 from tests.models.summarise_oracle import logits as oracle
@@ -119,6 +120,14 @@ def test_blocks_and_slots_of_everything_are_full_attention():
     layers = {n: {**params["layers"][n], "key_kernel": same, "value_kernel": same} for n in (0, 1)}
     found = logits(structure(slots), {**params, "layers": layers})
     np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_slots_begin_as_means_of_their_rows():
+    kernels = parameters(SMALL, 5)["layers"][1]
+    rows = jax.random.normal(jax.random.key(0), (1, 12, 2, 8))
+    for name in ("key_kernel", "value_kernel"):
+        found = compress(rows, kernel=kernels[name], stride=3)
+        np.testing.assert_allclose(found, rows.reshape(1, 4, 3, 2, 8).mean(2), atol=1e-6)
 
 
 def test_longer_padding_changes_no_number():
