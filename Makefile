@@ -14,7 +14,7 @@ help:
 	@echo "make test         the tests;  make test-slow: the longer ones, exhaustive ones included"
 	@echo "make test-notebooks  runs all notebooks;  make notebooks: and writes what they show"
 	@echo "make lab          the notebooks in JupyterLab"
-	@echo "make pretrained   a small pretrained encoder (91 MB) for the last notebook"
+	@echo "make pretrained   a small pretrained encoder (91 MB) for the ninth notebook"
 	@echo "make lint         ruff, pyright and the import rules"
 	@echo "make doctor       looks at this machine and says what to mend"
 	@echo "make bench        times a training step against PyTorch: ARGS='--torch PYTHON'"

@@ -84,10 +84,10 @@ def read_labelled_text(
         training's.
     """
     splits, notes = _read(config)
+    labels = tuple(sorted({pair.target for pair in splits["train"]}))
     splits = {**splits, "train": splits["train"][: config.limit]}
     if tokenizer is None:
         tokenizer = Tokenizer.train((pair.source for pair in splits["train"]), config.vocabulary)
-    labels = tuple(sorted({pair.target for pair in splits["train"]}))
     if len(labels) < 2:
         raise DataError(f"all training sentences are {', '.join(labels)}; two labels would fit")
     numbers = {label: number for number, label in enumerate(labels)}

@@ -87,11 +87,11 @@ def read_tagged_text(config: TaggedTextConfig, tokenizer: Tokenizer | None = Non
         training's.
     """
     splits = _read(config)
+    known = {tag for sentence in splits["train"] for tag in sentence.tags} - {"O"}
     splits["train"] = splits["train"][: config.limit]
     if tokenizer is None:
         texts = (" ".join(sentence.words) for sentence in splits["train"])
         tokenizer = Tokenizer.train(texts, config.vocabulary)
-    known = {tag for sentence in splits["train"] for tag in sentence.tags} - {"O"}
     tags = ("O", *sorted(known))
     if len(tags) < 2:
         raise DataError("all training tags are O; at least one B- tag would fit")

@@ -19,7 +19,7 @@ class DiffusionConfig:
     """numbers a pixel"""
     classes: int = 10
     """kinds of pictures; one label more, of this number, means that none is given"""
-    patch: int = 4
+    patch: int = 7
     """rows and columns of a patch; divides the side"""
     width: int = 128
     """D: features of a patch between layers; a multiple of 4, for positions in two directions"""

@@ -83,15 +83,15 @@ class DiffusionTask:
     """what reports call it"""
     seed: int = 0
     """of initial weights, order, times and noise"""
-    data: PicturesConfig = field(default_factory=PicturesConfig)
+    data: PicturesConfig = field(default_factory=lambda: PicturesConfig(batch=64))
     """pictures and batches"""
     model: DiffusionConfig = field(default_factory=DiffusionConfig)
     """the sizes of the model"""
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            steps=3_000,
+            steps=6_000,
             smoothing=0.0,
-            optimizer=OptimizerConfig("cosine", peak=1e-3, warmup=100, b2=0.99),
+            optimizer=OptimizerConfig("cosine", peak=2e-3, warmup=100, b2=0.99),
         )
     )
     """the loop and the optimizer"""

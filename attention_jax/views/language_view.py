@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +44,8 @@ def readings(loaded: Loaded, words: Sequence[str]) -> list[Reading]:
     @jax.jit
     def read(params, tokens):
         model, nothing = nnx.merge(graph, params), jnp.zeros((1, 0), jnp.int32)
-        return look(partial(model, nothing, tokens)), model(nothing, tokens).argmax(-1)[0]
+        logits: Any = model(nothing, tokens)
+        return look(partial(model, nothing, tokens)), logits.argmax(-1)[0]
 
     seen, likeliest = jax.device_get(read(params, tokens))
     names = codec.tokens(ids)

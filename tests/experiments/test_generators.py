@@ -22,6 +22,6 @@ def test_generators(environment, tmp_path):
     *records, scale = json.loads((tmp_path / "records.json").read_text("utf-8"))
     assert [one["way"].partition(",")[0] for one in records] == ["diffusion"] * 2 + ["sagan"] * 2
     assert all(0 <= one["agreement"] <= 1 and one["frechet"] > 0 for one in records)
-    assert records[0]["frechet"] != records[1]["frechet"]
+    assert records[0]["frechet"] != records[2]["frechet"]
     assert 0 < scale["judge_accuracy"] <= 1
     assert "| sagan, as learned |" in done.stdout

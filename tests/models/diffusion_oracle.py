@@ -30,7 +30,18 @@ def predicted(config, params, picture, time, label):
     answer = np.zeros(picture.shape)
     for (r, c), patch in zip(places, x, strict=True):
         answer[r : r + p, c : c + p] = patch.reshape(p, p, -1)
-    return answer, np.stack(found)
+    return _solved(config, picture, time, answer), np.stack(found)
+
+
+def _solved(config, noised, time, answer):
+    """What is asked for, where the layers give the picture behind the noise."""
+    if not config.through_picture:
+        return answer
+    angle = math.acos(0.01) * (time + 0.008) / 1.008
+    straight = config.predicts == "velocity"
+    keep, add = (1 - time, time) if straight else (math.cos(angle), math.sin(angle))
+    noise = (noised - keep * answer) / max(add, 0.05)
+    return noise - answer if straight else noise
 
 
 def _positions(many, width):

@@ -121,6 +121,6 @@ def test_a_config_that_cannot_be_is_refused(change, said):
 
 def test_inputs_that_do_not_fit_are_refused(model):
     with pytest.raises(ValueError, match=r"latents have shape \[3, 3\]"):
-        model(LATENTS[:, 1:], LABELS)
+        jax.eval_shape(model, LATENTS[:, 1:], LABELS)
     with pytest.raises(ValueError, match=r"pictures have shape \[3, 8, 8, 1\]"):
-        model.judge(PICTURES[..., :1], LABELS)
+        jax.eval_shape(model.judge, PICTURES[..., :1], LABELS)
