@@ -32,7 +32,8 @@ def prepare(kind):
     # What papers start at zero hides all that stands behind it.
     noise, leaves = np.random.default_rng(0), jax.tree.leaves(params)
     moved = [leaf + 0.1 * noise.normal(size=leaf.shape).astype(leaf.dtype) for leaf in leaves]
-    params = jax.tree.unflatten(jax.tree.structure(params), moved)
+    # Of NumPy: a step uses up what is on the device.
+    params = jax.tree.unflatten(jax.tree.structure(params), [np.asarray(leaf) for leaf in moved])
     config = nnx.merge(graph, params).config
 
     def cost(params, batch, gates):
