@@ -159,9 +159,16 @@ TARGET = np.array([[1, 11, 12, 13, 0], [1, 14, 15, 3, 9], [1, 4, 0, 0, 0]], np.i
 LABELS = np.array([[11, 12, 13, 2, 0], [14, 15, 3, 9, 2], [4, 2, 0, 0, 0]], np.int32)
 
 
-def in_turn(names: Any, quick: Any = QUICK) -> list[Any]:
-    """Parameters of a test; those that are not quick are for the slow suite."""
-    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
+def in_turn(names: Any, quick: Any = QUICK, slow: Any = None) -> list[Any]:
+    """Parameters of a test: what is not quick is slow, and what is not in `slow` exhaustive too."""
+
+    def marks(name: str) -> Any:
+        if name in quick:
+            return ()
+        rare = slow is not None and name not in slow
+        return (pytest.mark.slow, pytest.mark.exhaustive) if rare else pytest.mark.slow
+
+    return [pytest.param(name, marks=marks(name)) for name in names]
 
 
 def build(config: Any, seed: int = 0) -> Any:

@@ -41,12 +41,13 @@ FILLINGS = {
 
 
 def cases(found, quick):
-    """Names and dtypes; what is not quick is slow, most of the other kinds' exhaustive."""
+    """Names and dtypes; what is not quick is slow, most half precisions and kinds exhaustive."""
 
     def marks(name, dtype):
         if (name, dtype) in quick:
             return ()
-        each = name.startswith("transformer") or (name in QUICK and dtype == "float32")
+        each = name.startswith("transformer") or name in QUICK
+        each = each and (dtype == "float32" or name == "transformer, grouped")
         return (pytest.mark.slow,) if each else (pytest.mark.slow, pytest.mark.exhaustive)
 
     return [pytest.param(case, id=", ".join(case), marks=marks(*case)) for case in found]

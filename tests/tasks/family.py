@@ -113,3 +113,6 @@ FAMILY: dict[str, Any] = {
 
 QUICK = ("language",)
 """the others' turn comes in the slow tests"""
+
+SLOW = ("captioning", "sagan")
+"""of the dearest tests only these; all others' are exhaustive"""

@@ -16,7 +16,7 @@ from attention_jax.tasks.kinds import TASKS
 from attention_jax.tasks.run import programs_of
 from attention_jax.training.step import mean_loss, split
 from tests.models.family import bits, in_turn
-from tests.tasks.family import FAMILY, QUICK
+from tests.tasks.family import FAMILY, QUICK, SLOW
 
 EACH = in_turn(FAMILY, QUICK)
 
@@ -125,7 +125,7 @@ def test_weights_sum_to_one_or_zero(kind):
 
 
 @pytest.mark.parametrize("mesh", ["replicate", "data=8"])
-@pytest.mark.parametrize("kind", EACH)
+@pytest.mark.parametrize("kind", in_turn(FAMILY, QUICK, SLOW))
 def test_eight_devices_give_the_step_of_one(kind, mesh):
     from attention_jax.parallel.engines import engine
 

@@ -14,12 +14,12 @@ from attention_jax.tasks.run import load, read_task, run
 from attention_jax.training.checkpoint import digest
 from attention_jax.training.step import split
 from tests.models.family import in_turn
-from tests.tasks.family import FAMILY, QUICK
+from tests.tasks.family import FAMILY, QUICK, SLOW
 
 TIMES = ("seconds", "bytes", "peak_of")
 
 
-@pytest.fixture(scope="module", params=in_turn(FAMILY, QUICK))
+@pytest.fixture(scope="module", params=in_turn(FAMILY, QUICK, SLOW))
 def finished(request, tmp_path_factory):
     """A run without a stop."""
     folder = tmp_path_factory.mktemp(request.param) / "run"
