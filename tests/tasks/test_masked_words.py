@@ -77,7 +77,9 @@ def test_hidden_words_are_scored_alone_and_beside_their_translation(text, monkey
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="not learned in 2,000 steps either (28%, a guess): why is open", strict=True)
+@pytest.mark.xfail(
+    reason="not learned in 2,000 steps either (28%, a guess): why is open", strict=True
+)
 def test_a_word_is_read_off_its_translation(text, tmp_path):
     task = MaskedWordsTask(
         data=replace(text, share=0.3),
