@@ -67,8 +67,8 @@ def test_show_tells_what_a_run_attends_to(finished, tmp_path, capsys):
         return
     assert code == 0 and said.startswith("run: ") and SENTENCE in page.read_text("utf-8")
     [reading] = read_run(finished.folder, SENTENCE)
-    own = {
-        "intra_attention": ["encoder", "decoder", "cross"],
+    whole = ("marian", "t5", "universal")
+    own = dict.fromkeys((*whole, "intra_attention"), ["encoder", "decoder", "cross"]) | {
         "decoder_only": ["encoder", "decoder"],
         "summarise": ["encoder", "decoder"],
     }
@@ -78,7 +78,10 @@ def test_show_tells_what_a_run_attends_to(finished, tmp_path, capsys):
         model = finished.one.model
         layers = getattr(model, "layers", 1) if finished.kind == "decoder_only" else 1
         layers = len(getattr(model, "sights", [None] * layers))
-        assert len(attention.weights) == getattr(model, "decoder_layers", layers)
+        layers = getattr(model, "decoder_layers", layers)
+        if finished.kind in whole:
+            layers = sum(place.part == attention.name for place in model.places())
+        assert len(attention.weights) == layers
         for weights in attention.weights:
             rows = 1 if attention.name == "cross" else slice(1, None)
             np.testing.assert_allclose(weights[:, rows].sum(-1), 1, atol=1e-5)
