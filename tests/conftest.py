@@ -38,6 +38,11 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+def pytest_make_parametrize_id(config, val, argname):
+    """Bytes name a test by their number: packed ones may hold the time, and workers differ."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 @pytest.fixture(autouse=True)
 def memory_maps_to_spare():
     """Every compiled program keeps some memory maps; where Linux has no more to give, LLVM aborts.

@@ -29,7 +29,7 @@ def write(folder, train=40, test=20, size=(3, 4), labels=5, mark="-"):
         images = draw.integers(0, 256, (count, *size))
         classes = draw.permutation(np.arange(count) % labels)
         (folder / f"{stem}-images{mark}idx3-ubyte").write_bytes(idx(images))
-        packed = gzip.compress(idx(classes))
+        packed = gzip.compress(idx(classes), mtime=0)
         (folder / f"{stem}-labels{mark}idx1-ubyte.gz").write_bytes(packed)
     return PicturesConfig(str(folder))
 

@@ -14,7 +14,7 @@ from attention_jax.data.quarantine import Quarantine
 
 def write(path: Path, data: bytes | str) -> Path:
     data = data.encode() if isinstance(data, str) else data
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
     return path
 
 
@@ -75,7 +75,7 @@ def test_a_line_of_exactly_the_limit_fits(tmp_path):
 def test_damaged_gzip(tmp_path, harm):
     rng = random.Random(0)
     text = "".join(f"{rng.random()}\n" for _ in range(5_000)).encode()
-    whole = bytearray(gzip.compress(text))
+    whole = bytearray(gzip.compress(text, mtime=0))
     if harm == "flipped":
         whole[len(whole) // 2] ^= 255
     path = tmp_path / "train.en.gz"

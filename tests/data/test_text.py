@@ -20,7 +20,7 @@ from attention_jax.data.text import (
 
 def write(path: Path, data: bytes | str) -> Path:
     data = data.encode() if isinstance(data, str) else data
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
     return path
 
 
