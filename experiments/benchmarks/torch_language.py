@@ -2,11 +2,15 @@
 
 Pre-layer-norm, learned positions, no biases, one table for tokens and logits,
 `scaled_dot_product_attention`, AdamW (`fused`, where torch has it for this device) on matrices
-alone, a clipped gradient. Run by `language_step.py` in a process of its own; PyTorch is no
-dependency of the package.
+alone, a clipped gradient. Run in processes of their own by `language_step.py`, which measures its
+step, and by `shakespeare.py`, which compares what it learns; PyTorch is no dependency of the
+package.
 
 Source: Radford et al. 2019; the setting is nanoGPT's, the code is not.
 """
+
+import json
+import sys
 
 import torch
 from torch import nn
@@ -58,9 +62,9 @@ class Language(nn.Module):
         return self.norm(x) @ self.tokens.weight.T
 
 
-def make_step(size: dict, dropout: float, batch: dict):
-    """A function that does one training step and returns its loss."""
-    torch.manual_seed(0)
+def make_model(size: dict, dropout: float):
+    """The model of one seed, its optimizer, and a function that does one step on a batch."""
+    torch.manual_seed(size.get("seed", 0))
     torch.set_num_threads(size["cores"])
     names = ("vocabulary", "width", "layers", "heads", "feed_forward", "context")
     model = Language(**{name: size[name] for name in names}, dropout=dropout).train()
@@ -69,9 +73,8 @@ def make_step(size: dict, dropout: float, batch: dict):
         for decayed, rate in ((True, 0.1), (False, 0.0))
     ]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99), fused=size["fused"])
-    tokens, labels = (torch.tensor(batch[name]) for name in ("tokens", "labels"))
 
-    def step() -> float:
+    def step(tokens, labels) -> float:
         optimizer.zero_grad(set_to_none=True)
         logits = model(tokens)
         loss = functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
@@ -80,5 +83,42 @@ def make_step(size: dict, dropout: float, batch: dict):
         optimizer.step()
         return loss.item()
 
+    return model, optimizer, step
+
+
+def make_step(size: dict, dropout: float, batch: dict):
+    """A function that does one training step, always on the same batch, and returns its loss."""
+    _, _, step = make_model(size, dropout)
+    tokens, labels = (torch.tensor(batch[name]) for name in ("tokens", "labels"))
     how = "fused AdamW" if size["fused"] else "AdamW"
-    return step, f"torch {torch.__version__} eager, {how}"
+    return lambda: step(tokens, labels), f"torch {torch.__version__} eager, {how}"
+
+
+def learn(size: dict, file: str) -> None:
+    """Trains on the batches of a file at their rates; what held-out rows cost goes beside it.
+
+    The safetensors file holds `tokens` and `labels` [steps, B, T], `rates` [steps], and
+    `held_tokens` and `held_labels` [N, T]; FILE.losses gets `losses` [N, T].
+    """
+    from safetensors.torch import load_file, save_file
+
+    given = load_file(file)
+    model, optimizer, step = make_model(size, 0.0)
+    for tokens, labels, rate in zip(
+        *(given[name].long() for name in ("tokens", "labels")), given["rates"].tolist(), strict=True
+    ):
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        step(tokens, labels)
+    model.eval()
+    held = (given[f"held_{name}"].long().split(64) for name in ("tokens", "labels"))
+    with torch.no_grad():
+        losses = [
+            functional.cross_entropy(model(tokens).mT, labels, reduction="none")
+            for tokens, labels in zip(*held, strict=True)
+        ]
+    save_file({"losses": torch.cat(losses)}, f"{file}.losses")
+
+
+if __name__ == "__main__":
+    learn(json.loads(sys.argv[1]), sys.argv[2])

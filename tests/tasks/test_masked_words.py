@@ -23,13 +23,14 @@ from attention_jax.training.training_config import TrainingConfig
 ENCODER = EncoderOnlyConfig(
     width=16, layers=1, heads=2, feed_forward=24, context=40, epsilon=1e-6, dropout=0.0
 )
+RATE = OptimizerConfig(peak=0.01, warmup=10, schedule="cosine")
 TRAINING = TrainingConfig(
     steps=60,
     smoothing=0.0,
     log_every=60,
     evaluate_every=60,
     checkpoint_every=60,
-    optimizer=OptimizerConfig(peak=0.01, warmup=10, schedule="cosine"),
+    optimizer=RATE,
 )
 COLOURS = (("red", "rot"), ("blue", "blau"), ("green", "gruen"), ("old", "alt"))
 
@@ -37,13 +38,17 @@ COLOURS = (("red", "rot"), ("blue", "blau"), ("green", "gruen"), ("old", "alt"))
 @pytest.fixture
 def text(tmp_path):
     """Two languages that translate word by word."""
+    return translated(tmp_path, 200)
+
+
+def translated(folder, sentences):
     draw = np.random.default_rng(0)
-    for split_name, count in (("train", 200), ("val", 24), ("test", 24)):
+    for split_name, count in (("train", sentences), ("val", 24), ("test", 24)):
         chosen = [[COLOURS[n] for n in draw.integers(0, 4, 5)] for _ in range(count)]
         for side, ending in enumerate(("en", "de")):
             lines = (" ".join(pair[side] for pair in one) for one in chosen)
-            (tmp_path / f"{split_name}.{ending}").write_text("\n".join(lines) + "\n")
-    return MaskedTextConfig(str(tmp_path), other="de", vocabulary=320, max_length=20, rows=32)
+            (folder / f"{split_name}.{ending}").write_text("\n".join(lines) + "\n")
+    return MaskedTextConfig(str(folder), other="de", vocabulary=320, max_length=20, rows=32)
 
 
 def test_hidden_words_are_scored_alone_and_beside_their_translation(text, monkeypatch):
@@ -77,14 +82,13 @@ def test_hidden_words_are_scored_alone_and_beside_their_translation(text, monkey
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    reason="not learned in 2,000 steps either (28%, a guess): why is open", strict=True
-)
-def test_a_word_is_read_off_its_translation(text, tmp_path):
+def test_a_word_is_read_off_its_translation(tmp_path):
+    """Where to look is learned after a plateau, which a rate three times as high never leaves."""
+    text = translated(tmp_path, 400)
     task = MaskedWordsTask(
         data=replace(text, share=0.3),
-        model=replace(ENCODER, width=32),
-        training=replace(TRAINING, steps=500),
+        model=replace(ENCODER, width=32, feed_forward=64),
+        training=replace(TRAINING, steps=1_200, optimizer=replace(RATE, peak=0.003)),
     )
     figures = run(task, tmp_path / "run", quiet=True)["test"]
     assert figures["told"] < 0.45  # one of four, drawn
