@@ -147,7 +147,8 @@ def _train(words: list[str]) -> None:
         """Train a model in a run folder, or go on with the run that the folder holds.
 
         The model is a Transformer, or of the kind that --model.kind names: rnn_seq2seq, bahdanau,
-        luong, intra_attention or convolutional; with it, --help lists the fields of that kind.
+        luong, intra_attention, convolutional, decoder_only, universal, summarise, marian or t5;
+        with it, --help lists the fields of that kind.
 
         Args:
           run: the run's folder: new, empty, or that of a run to go on with

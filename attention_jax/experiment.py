@@ -18,6 +18,7 @@ from typing import Any
 from attention_jax import configs
 from attention_jax.data import DataConfig, Tokenizer, write_quarantine
 from attention_jax.decoding import DecodingConfig
+from attention_jax.models.decoder_only import DecoderOnlyConfig
 from attention_jax.models.kinds import ModelConfig, build
 from attention_jax.models.sizes import cache_bytes
 from attention_jax.models.transformer import TransformerConfig
@@ -224,9 +225,10 @@ def programs_of(
     """
     training, model = experiment.training, replace(experiment.model, vocabulary=tokenizer.size)
     if isinstance(how, Layout):
-        if not isinstance(model, TransformerConfig):
+        if not isinstance(model, (TransformerConfig, DecoderOnlyConfig)):
             raise ValueError(
-                f"mesh {how} is for the Transformer; single or replicate would fit {model.kind}"
+                f"mesh {how} is for the Transformer and decoder_only; single or replicate would fit "
+                f"{model.kind}"
             )
         counts = [model.heads_at(place) for place in model.places()]
         check_heads(how, [*counts, model.key_value_heads or model.heads])

@@ -70,7 +70,7 @@ def losses_with_only(
 def losses(
     graph: nnx.GraphDef,
     params: Any,
-    batches: Sequence[Batch],
+    batches: Sequence[Any],
     removals: Sequence[Collection[Head]],
     *,
     meaning: Meaning = "zero",

@@ -14,6 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from attention_jax.functional import attend, scaled_dot
+from attention_jax.functional.cells import blocks
 from attention_jax.functional.layers import dropout
 from attention_jax.functional.positions import sinusoidal
 from attention_jax.functional.scores import Score
@@ -164,10 +165,8 @@ def patches(pictures: Float[Array, "B height width channels"], size: int) -> Flo
       pictures: height and width are multiples of `size`.
       size: pixels along each side of a square.
     """
-    count, height, width, channels = pictures.shape
-    down, across = height // size, width // size
-    cut = pictures.reshape(count, down, size, across, size, channels).swapaxes(2, 3)
-    return cut.reshape(count, down * across, size * size * channels)
+    cut = blocks(pictures, size)
+    return cut.reshape(cut.shape[0], -1, cut.shape[-1])
 
 
 def grid_sinusoidal(rows: int, columns: int, width: int) -> Float[Array, "T D"]:

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from attention_jax.data import Tokenizer
 from attention_jax.data.tokens import END, START
 from attention_jax.decoding.trace import Trace, Written, trace
-from attention_jax.functional import attend
+from attention_jax.functional import attend, scaled_dot
 from attention_jax.models.places import PARTS, Place
 from attention_jax.training import checkpoint
 from attention_jax.training.chosen import Which, step_of
@@ -36,6 +36,9 @@ class Seen(NamedTuple):
 def look(call: Callable[..., Any]) -> dict[Place, Seen]:
     """The weights, queries and keys of every attention in one pass of a model.
 
+    Where more than their product decides, as with a bias or learned rows for distances, queries and
+    keys are left out: they would not explain the weights.
+
     The pass runs as it always does: its attentions are watched, not replaced.
 
     Args:
@@ -45,10 +48,11 @@ def look(call: Callable[..., Any]) -> dict[Place, Seen]:
     """
     if "attend" not in inspect.signature(call).parameters:
         return {place: Seen(found) for place, found in call(explain=True)[1].items()}
-    watched: list[tuple[Array, Array]] = []
+    watched: list[tuple[Array, Array] | tuple[None, None]] = []
 
     def watching(query: Array, key: Array, value: Array, **options: Any) -> Array:
-        watched.append((query, key))
+        product = options.get("score", scaled_dot) is scaled_dot and options.get("bias") is None
+        watched.append((query, key) if product else (None, None))
         return attend(query, key, value, **options)
 
     _, weights = call(explain=lambda place, weights: weights, attend=watching)

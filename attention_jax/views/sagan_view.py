@@ -60,15 +60,17 @@ def passes(
       the generator's is "decoder", the discriminator's "encoder".
     """
 
+    graph, state = nnx.split(model)
+
     @jax.jit
-    def look(latents: Any, labels: Any) -> Any:
-        players: Any = model
+    def look(state: Any, latents: Any, labels: Any) -> Any:
+        players: Any = nnx.merge(graph, state)
         pictures, made = players(latents, labels, explain=True)
         return pictures, {**made, **players.judge(pictures, labels, explain=True)[1]}
 
     players: Any = model
     latents = generator(seed, 0).standard_normal((len(labels), players.config.latent), np.float32)
-    return jax.device_get(look(latents, jnp.asarray(labels, jnp.int32)))
+    return jax.device_get(look(state, latents, jnp.asarray(labels, jnp.int32)))
 
 
 def points(picture: np.ndarray, side: int) -> list[int]:

@@ -119,3 +119,17 @@ def test_a_pretrained_encoder_is_read_as_it_explains_itself(tmp_path):
     assert attention.name == "encoder" and attention.queries == attention.sources == tuple(names)
     assert (reading.model, reading.input) == (pretrained.name, "the cat | a dog")
     np.testing.assert_allclose(attention.weights, weights, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("positions", "product"),
+    [("sinusoidal", True), ("rotary", True), ("t5", False), ("relative", False)],
+)
+def test_queries_and_keys_are_shown_where_their_product_is_all_that_decides(positions, product):
+    sizes = {"width": 8, "heads": 2, "feed_forward": 8, "encoder_layers": 1, "decoder_layers": 1}
+    config = TransformerConfig(vocabulary=9, positions=positions, **sizes)
+    model = nnx.jit(lambda: Transformer(config, rngs=nnx.Rngs(0)))()
+    seen = look(functools.partial(model, jnp.array([[4, 5, 2]]), jnp.array([[1, 6]])))
+    assert (seen[Place("encoder", 0)].query is not None) == product
+    assert seen[Place("cross", 0)].query is not None
+    assert all(one.weights.ndim == 4 for one in seen.values())
