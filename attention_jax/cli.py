@@ -31,6 +31,7 @@ commands:
   vectors    learn word vectors that a model's embeddings can start from
   replay     run a batch once more whose loss or gradient was not finite, and say what was not
   plan       compile a training step for devices that are not here: does it fit, how fast is it
+  profile    show where the time of a run's training step goes
   doctor     check this machine and its packages
 
 attention-jax COMMAND --help lists the options of a command."""
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "vectors": _vectors,
         "replay": _replay,
         "plan": _plan,
+        "profile": _profile,
         "doctor": _doctor,
     }
     if words and words[0] not in (*commands, "-h", "--help"):
@@ -295,6 +297,12 @@ def _plan(words: list[str]) -> int:
     from attention_jax.parallel.plan_command import plan
 
     return plan(words)
+
+
+def _profile(words: list[str]) -> None:
+    from attention_jax.analysis.profile_command import profile
+
+    profile(words)
 
 
 def _given(options: Any, *names: str) -> dict[str, Any]:

@@ -227,8 +227,8 @@ def programs_of(
     if isinstance(how, Layout):
         if not isinstance(model, (TransformerConfig, DecoderOnlyConfig)):
             raise ValueError(
-                f"mesh {how} is for the Transformer and decoder_only; single or replicate would fit "
-                f"{model.kind}"
+                f"mesh {how} is for the Transformer and decoder_only; single or replicate would "
+                f"fit {model.kind}"
             )
         counts = [model.heads_at(place) for place in model.places()]
         check_heads(how, [*counts, model.key_value_heads or model.heads])

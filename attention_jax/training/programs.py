@@ -98,7 +98,7 @@ class Programs:
             functools.partial(train_step, self.graph, transformation, **train),
             functools.partial(eval_step, self.graph, **both),
         )
-        self._compiled: dict[Any, Callable[..., Any]] = {}
+        self._compiled: dict[Any, Any] = {}
         self.seconds = 0.0
         self.step_bytes = 0
 
@@ -129,6 +129,10 @@ class Programs:
         for batch in training:
             self._training(self.put_structs(batch))
         self._evaluation(self.put_structs(held_out))
+
+    def training_text(self, batch: Any) -> str:
+        """The compiled step for batches of this one's shape, in XLA's own words."""
+        return self._training(self.put(batch)).as_text()
 
     def loss(
         self, params: Any, batches: Sequence[Any], *, between: Callable[[], None] | None = None
@@ -170,7 +174,7 @@ class Programs:
         name = "evaluate", *(leaf.shape for leaf in batch)
         return self._program(name, self._evaluate, self.state_structs().params, batch)
 
-    def _program(self, name: Any, function: Any, *structs: Any) -> Callable[..., Any]:
+    def _program(self, name: Any, function: Any, *structs: Any) -> Any:
         if name not in self._compiled:
             began = time.perf_counter()
             program = self._compiled[name] = function.lower(*structs).compile()

@@ -66,10 +66,11 @@ def passes(
     images, labels = (rows[place : place + 1] for rows in found.splits["test"])
     noise = generator(place, 0).standard_normal(images.shape, np.float32)
     count = len(times)
+    graph, state = nnx.split(model)
 
     @jax.jit
-    def look(picture: Any, noise: Any, times: Any, labels: Any) -> Any:
-        network: Any = model
+    def look(state: Any, picture: Any, noise: Any, times: Any, labels: Any) -> Any:
+        network: Any = nnx.merge(graph, state)
         kind = network.config.predicts
         x, _ = noised(kind, picture, noise, times)
         answer, weights = network(x, times, labels, explain=True)
@@ -79,7 +80,7 @@ def passes(
 
     many = [jnp.repeat(jnp.asarray(each), count, 0) for each in (as_floats(images), noise, labels)]
     given = many[0], many[1], jnp.asarray(times, jnp.float32), many[2]
-    x, behind, weights = (np.asarray(each) for each in look(*given))
+    x, behind, weights = (np.asarray(each) for each in look(state, *given))
     return x, behind, weights
 
 

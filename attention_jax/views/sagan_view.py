@@ -59,7 +59,6 @@ def passes(
       Pictures, numbers from -1 to 1 [N, side, side, channels], and weights [N, H, T, T] by place:
       the generator's is "decoder", the discriminator's "encoder".
     """
-
     graph, state = nnx.split(model)
 
     @jax.jit
