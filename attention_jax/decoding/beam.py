@@ -11,6 +11,7 @@ from attention_jax.data.tokens import END, PAD, START
 from attention_jax.decoding.greedy import IMPOSSIBLE, Step, allowed, check_sizes, known
 
 Reorder = Callable[[Any, Int[Array, " N"]], Any]
+Widen = Callable[[Any, int], Any]
 
 
 class Search(NamedTuple):
@@ -33,6 +34,16 @@ def gather_rows(cache: Any, rows: Int[Array, " N"]) -> Any:
     )
 
 
+def repeat_rows(cache: Any, times: int) -> Any:
+    """The cache with every row so many times, one behind another; leaves scalars."""
+
+    def repeat(leaf: Any) -> Array:
+        leaf = jnp.asarray(leaf)
+        return jnp.repeat(leaf, times, axis=0) if leaf.ndim else leaf
+
+    return jax.tree.map(repeat, cache)
+
+
 def length_penalty(length: Any, penalty: float) -> Float[Array, ""]:
     """((5 + length) / 6) ** penalty, END counted in the length. Wu et al. 2016, equation 14."""
     return ((5.0 + jnp.asarray(length, jnp.float32)) / 6.0) ** penalty
@@ -48,6 +59,7 @@ def beam(
     penalty: float,
     hypotheses: int | None = None,
     reorder: Reorder = gather_rows,
+    widen: Widen = repeat_rows,
 ) -> tuple[Int[Array, "rows hypotheses length"], Float[Array, "rows hypotheses"]]:
     """The best hypotheses under log P(tokens) / ((5 + |tokens|) / 6) ** penalty.
 
@@ -63,8 +75,9 @@ def beam(
     hypothesis that ended first, then to the better parent, then to the lower token id.
 
     The cache is repeated to rows·beams rows, row-major, then reordered after every step, which is
-    where a search spends its time. A model whose cache holds what the beams of a row share, or that
-    keeps track of ancestors by itself, passes its own `reorder`. To be called inside `jax.jit`.
+    where a search spends its time. A model that keeps once what the beams of a row share passes its
+    own `widen`, and one that keeps track of ancestors instead of moving what they have left its own
+    `reorder`. To be called inside `jax.jit`.
 
     Args:
       step: the model, one target position at a time; the first tokens it gets are START.
@@ -76,6 +89,7 @@ def beam(
       hypotheses: how many to return, None for `beams`; with fewer, rows close earlier.
       reorder: (cache, rows [N]) -> the cache whose row i is the former row rows[i]; rows[i] always
         belongs to the same source as i.
+      widen: (cache, beams) -> the cache of rows·beams hypotheses, those of a row side by side.
 
     Returns:
       Token ids in int32, closed by END and filled with PAD, best first, and their scores. Where
@@ -88,7 +102,7 @@ def beam(
     Source: Wu et al. 2016, section 7.
     """
     sizes = {"rows": rows, "length": length, "beams": beams, "hypotheses": hypotheses}
-    found = search(step, cache, penalty=penalty, reorder=reorder, **sizes)
+    found = search(step, cache, penalty=penalty, reorder=reorder, widen=widen, **sizes)
     return found.best, found.best_scores
 
 
@@ -102,6 +116,7 @@ def search(
     penalty: float,
     hypotheses: int | None,
     reorder: Reorder,
+    widen: Widen = repeat_rows,
 ) -> Search:
     """Where the search that `beam` describes stands at its end."""
     hypotheses = beams if hypotheses is None else hypotheses
@@ -150,10 +165,6 @@ def search(
             cache=reorder(cache, (first_row[:, None] + parents).reshape(-1)),
         )
 
-    def repeat(leaf: Array) -> Array:
-        leaf = jnp.asarray(leaf)
-        return jnp.repeat(leaf, beams, axis=0) if leaf.ndim else leaf
-
     start = Search(
         position=jnp.int32(0),
         live=jnp.full((rows, beams, length), PAD, jnp.int32),
@@ -163,7 +174,7 @@ def search(
         best=jnp.full((rows, hypotheses, length), PAD, jnp.int32),
         best_scores=jnp.full((rows, hypotheses), IMPOSSIBLE, jnp.float32),
         closed=jnp.zeros(rows, bool),
-        cache=jax.tree.map(repeat, cache),
+        cache=widen(cache, beams),
     )
     return jax.lax.while_loop(proceed, advance, start)
 

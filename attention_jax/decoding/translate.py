@@ -12,7 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Int
 
 from attention_jax.data.tokens import END, PAD
-from attention_jax.decoding.beam import beam, gather_rows
+from attention_jax.decoding.beam import beam, gather_rows, repeat_rows
 from attention_jax.decoding.greedy import greedy
 
 
@@ -68,7 +68,7 @@ class Translator:
       graph: the model's structure, from `nnx.split(model, nnx.Param)`. The model has
         `start(source [B, S], length) -> cache` and
         `step(cache, tokens [B]) -> (logits [B, V], cache)`; beam search uses its
-        `reorder(cache, rows [B]) -> cache` if it has one.
+        `reorder(cache, rows [B]) -> cache` and `widen(cache, beams) -> cache` if it has them.
       params: the parameters, from the same split.
       tokenizer: encodes text without marks and decodes up to END.
       config: how to search.
@@ -183,6 +183,7 @@ def searcher(graph: nnx.GraphDef, config: DecodingConfig) -> Callable[[Any, Any]
             penalty=config.penalty,
             hypotheses=1,
             reorder=getattr(model, "reorder", gather_rows),
+            widen=getattr(model, "widen", repeat_rows),
         )
         return tokens[:, 0]
 

@@ -100,16 +100,25 @@ class DecoderLayer(nnx.Module):
         x = self.residuals[1](x, read_source, rngs[1])
         return one.arrange(self.residuals[2](x, self.feed_forward, rngs[2]), "B T D")
 
-    def step(self, x, key, value, cross_key, cross_value, memory_mask: Mask, position):
-        """One target position against the cached keys and values; gives those back, grown."""
+    def step(self, x, key, value, cross_key, cross_value, memory_mask: Mask, position, seen=None):
+        """One target position against the cached keys and values; gives those back, grown.
+
+        With `seen` [B, 1, W, W·T] the rows of x are the W hypotheses of each source, keys and
+        values [B, W, T, G, K] stand where each was written, and every hypothesis sees its own past.
+        """
 
         def read_target(rows):
             nonlocal key, value
             new_key, new_value = self.attention.sources(rows, position)
-            key = jax.lax.dynamic_update_slice_in_dim(key, new_key, position, 1)
-            value = jax.lax.dynamic_update_slice_in_dim(value, new_value, position, 1)
             query = self.attention.queries(rows, position)
-            return self.attention.read(query, key, value, Causal(position), begin=position)
+            if seen is None:
+                key = jax.lax.dynamic_update_slice_in_dim(key, new_key, position, 1)
+                value = jax.lax.dynamic_update_slice_in_dim(value, new_value, position, 1)
+                return self.attention.read(query, key, value, Causal(position), begin=position)
+            key = jax.lax.dynamic_update_slice_in_dim(key, new_key[:, :, None], position, 2)
+            value = jax.lax.dynamic_update_slice_in_dim(value, new_value[:, :, None], position, 2)
+            flat = (array.reshape(len(array), -1, *array.shape[3:]) for array in (key, value))
+            return self.attention.read(query, *flat, seen)
 
         def read_source(rows):
             return self.cross.read(self.cross.queries(rows), cross_key, cross_value, memory_mask)
