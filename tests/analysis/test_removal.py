@@ -51,7 +51,8 @@ def masked(whole, meaning):
     return nnx.merge(graph, params)(batch.source, batch.target_in, heads=silenced)
 
 
-@pytest.mark.parametrize("meaning", ["zero", pytest.param("mean", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("meaning", ["zero", "mean"])
 def test_what_is_cut_out_says_what_is_masked(whole, meaning):
     _, params, batch, means = whole
     config, cut = remove(CONFIG, params, REMOVED, meaning=meaning, means=means)

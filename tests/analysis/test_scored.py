@@ -63,7 +63,7 @@ def test_logits_are_those_of_the_papers_and_weights_their_softmax(name):
     np.testing.assert_allclose(attention(ROWS, SOURCE), read, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["additive", "location"])
+@pytest.mark.parametrize("name", [pytest.param("additive", marks=pytest.mark.slow), "location"])
 def test_writing_one_by_one_gives_the_logits_of_reading_at_once(name):
     model = scored(CONFIG, name, 6, longest=6, rngs=nnx.Rngs(0))
     wanted, cache = model(TOKENS, TOKENS), model.start(TOKENS, 3)

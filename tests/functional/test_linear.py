@@ -128,7 +128,7 @@ def test_gradients(name, causal, form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("normalize", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_decay_can_be_learned(form, normalize):
     with jax.enable_x64(True):
         options = {"causal": True, "form": form, "chunk": 3, "normalize": normalize}

@@ -108,7 +108,7 @@ def test_jit_vmap_jvp(name, causal):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("batch", [(), (2, 1)])
+@pytest.mark.parametrize("batch", [pytest.param((), marks=pytest.mark.slow), (2, 1)])
 def test_leading_axes(batch):
     query, key, value = (x[0] for x in arrays())
     for form in FORMS:

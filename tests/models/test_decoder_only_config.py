@@ -14,7 +14,12 @@ SMALL = DecoderOnlyConfig(width=16, heads=4)
 
 # nanoGPT reports 0.80 M and leaves the positions out; the others count everything.
 @pytest.mark.parametrize(
-    ("preset", "published"), [("gpt2", 124_439_808), ("7b", 6_738_415_616), ("gpt-shakespeare", 0)]
+    ("preset", "published"),
+    [
+        ("gpt2", 124_439_808),
+        pytest.param("7b", 6_738_415_616, marks=pytest.mark.slow),
+        ("gpt-shakespeare", 0),
+    ],
 )
 def test_presets_have_the_published_parameters(preset, published):
     config = PRESETS[preset]

@@ -107,6 +107,7 @@ def test_an_attention_without_heads_gives_its_bias():
     np.testing.assert_array_equal(build(UNEQUAL).encoder[1].attention(x, x), np.zeros((2, 3, 16)))
 
 
+@pytest.mark.slow
 def test_unequal_heads_learn():
     graph, params = split(build(UNEQUAL))
 

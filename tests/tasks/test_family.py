@@ -124,7 +124,7 @@ def test_weights_sum_to_one_or_zero(kind):
         assert (total > 0.5).any(), place
 
 
-@pytest.mark.parametrize("mesh", ["replicate", "data=8"])
+@pytest.mark.parametrize("mesh", [pytest.param("replicate", marks=pytest.mark.slow), "data=8"])
 @pytest.mark.parametrize("kind", in_turn(FAMILY, QUICK, SLOW))
 def test_eight_devices_give_the_step_of_one(kind, mesh):
     from attention_jax.parallel.engines import engine
@@ -151,6 +151,7 @@ def test_eight_devices_give_the_step_of_one(kind, mesh):
         np.testing.assert_allclose(mine, theirs, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_gradient_is_that_of_the_mean_over_what_counts():
     """What every engine divides by: two halves of a batch, weighted, are the whole."""
     run = prepare(QUICK[0])

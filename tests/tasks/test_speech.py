@@ -68,6 +68,7 @@ def test_figures_of_what_is_heard(clips, tmp_path, monkeypatch):
     assert len((tmp_path / "mistakes.txt").read_text().split("\n")) == 3
 
 
+@pytest.mark.slow
 def test_a_run_is_recorded_and_loaded(tmp_path):
     task = replace(TASK, training=replace(TASK.training, steps=2), name="short")
     record = run(task, tmp_path / "run", quiet=True)
