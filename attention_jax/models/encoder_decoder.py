@@ -18,8 +18,8 @@ from attention_jax.functional.biases import Bias
 from attention_jax.functional.layers import dropout
 from attention_jax.functional.masks import Lengths
 from attention_jax.functional.scores import Score
+from attention_jax.models.cache import Cache, begun, reordered, repeated, widened
 from attention_jax.models.places import Part, Place
-from attention_jax.models.transformer import Cache
 from attention_jax.models.transformer_layers import Arrange, Pass, as_it_is
 from attention_jax.modules.attention import Attend
 
@@ -119,21 +119,29 @@ class EncoderDecoder(nnx.Module):
 
         A cache takes as many steps as `start` made room for; one more would overwrite the last.
         """
+        cache, width, seen = begun(cache)
         one, position = self._plain(), cache.position
-        x = self.enter("decoder", tokens[:, None], position, cache.keys[0].shape[1])
+        rows = tokens.reshape(-1, 1)  # hypotheses side by side stand at one position
+        x = self.enter("decoder", rows, position, cache.keys[0].shape[-3])
+        x = x.reshape(-1, width, x.shape[-1])
         memory_mask, bias = Lengths(cache.source_lengths), self.bias("decoder", position)
         keys, values = [], []
         for layer, *kept in zip(self.decoder, *cache[:4], strict=True):
-            x, key, value = layer.step(x, tuple(kept), memory_mask, bias, position, one)
+            x, key, value = layer.step(x, tuple(kept), memory_mask, bias, position, one, seen)
             keys.append(key)
             values.append(value)
         grown = cache._replace(keys=tuple(keys), values=tuple(values), position=position + 1)
-        return self.logits(self.leave("decoder", x))[:, 0], grown
+        logits = self.logits(self.leave("decoder", x))
+        return logits.reshape(-1, logits.shape[-1]), grown
+
+    def widen(self, cache: Cache, width: int) -> Cache:
+        """The cache for `width` hypotheses of each source, those of a source side by side."""
+        biased = self.bias("decoder", cache.position) is not None
+        return repeated(cache, width) if biased else widened(cache, width)
 
     def reorder(self, cache: Cache, rows: Int[Array, " B"]) -> Cache:
         """The cache after row i went on from row `rows[i]` of the same source."""
-        keys, values = jax.tree.map(lambda leaf: leaf[rows], (cache.keys, cache.values))
-        return cache._replace(keys=keys, values=values)
+        return reordered(cache, rows)
 
     @property
     def _last_rate(self) -> float:

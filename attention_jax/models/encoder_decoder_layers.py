@@ -15,6 +15,7 @@ from attention_jax.functional import explain
 from attention_jax.functional.biases import Bias
 from attention_jax.functional.layers import dropout
 from attention_jax.functional.masks import Causal, Mask
+from attention_jax.models.cache import in_a_row, written
 from attention_jax.models.places import Place
 from attention_jax.models.transformer_layers import Pass
 from attention_jax.modules import Dense, LayerNorm, MultiHeadAttention, RMSNorm
@@ -118,24 +119,28 @@ class DecoderLayer(nnx.Module):
 
     def step(
         self,
-        x: Float[Array, "B 1 D"],
+        x: Float[Array, "B W D"],
         kept: tuple[Array, ...],
         memory_mask: Mask,
         bias: Bias | None,
         position: Int[Array, ""],
         one: Pass,
-    ) -> tuple[Float[Array, "B 1 D"], Array, Array]:
-        """One target position against what the cache keeps; gives keys and values back, grown."""
+        seen: Mask,
+    ) -> tuple[Float[Array, "B W D"], Array, Array]:
+        """One target position against what the cache keeps; gives keys and values back, grown.
+
+        The rows of x are the hypotheses of each source; `seen` says what they see of all that they
+        have written: see `models.cache.begun`.
+        """
         key, value, cross_key, cross_value = kept
 
         def read_target(rows):
             nonlocal key, value
             new_key, new_value = self.attention.sources(rows)
-            key = jax.lax.dynamic_update_slice_in_dim(key, new_key, position, 1)
-            value = jax.lax.dynamic_update_slice_in_dim(value, new_value, position, 1)
+            key, value = written(key, new_key, position), written(value, new_value, position)
             query, attend = self.attention.queries(rows), _biased(one, bias)
             how: dict[str, Any] = {"score": one.score, "attend": attend}
-            return self.attention.read(query, key, value, Causal(position), **how)
+            return self.attention.read(query, in_a_row(key), in_a_row(value), seen, **how)
 
         def read_source(rows):
             query = self.cross.queries(rows)

@@ -8,7 +8,7 @@ ReLU and without biases in attention.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from attention_jax.functional.layers import dropout
 from attention_jax.functional.masks import Causal, Lengths
 from attention_jax.functional.positions import learned, sinusoidal
 from attention_jax.functional.scores import Score
+from attention_jax.models.cache import Cache, begun, reordered, widened
 from attention_jax.models.places import Place
 from attention_jax.models.speech_config import PRESETS, SpeechConfig
 from attention_jax.models.transformer_layers import (
@@ -39,20 +40,6 @@ STRIDE, KERNEL = 2, 3
 """frames from one encoder position to the next, and frames that a convolution reads"""
 SPREAD = 0.02
 """standard deviation of fresh learned positions"""
-
-
-class Cache(NamedTuple):
-    """What decoding keeps between target positions; every array leads with the batch.
-
-    One entry a decoder layer in each tuple. The position, shared by all rows, is a scalar.
-    """
-
-    keys: tuple[Float[Array, "B T H K"], ...]
-    values: tuple[Float[Array, "B T H K"], ...]
-    cross_keys: tuple[Float[Array, "B S H K"], ...]
-    cross_values: tuple[Float[Array, "B S H K"], ...]
-    source_lengths: Int[Array, " B"]
-    position: Int[Array, ""]
 
 
 class Speech(nnx.Module):
@@ -149,21 +136,26 @@ class Speech(nnx.Module):
 
         A cache takes as many steps as `start` made room for; one more would overwrite the last.
         """
+        cache, width, seen = begun(cache)
         position, mask = cache.position, Lengths(cache.source_lengths)
-        x = self.embedding.embed(tokens[:, None])
+        x = self.embedding.embed(tokens.reshape(-1, width))
         x = x + learned(self.positions[...], position[None])[None]
         keys, values = [], []
         for layer, key, value, *cross in zip(self.decoder, *cache[:4], strict=True):
-            x, key, value = layer.step(x, key, value, cross[0], cross[1], mask, position)
+            x, key, value = layer.step(x, key, value, cross[0], cross[1], mask, position, seen)
             keys.append(key)
             values.append(value)
         grown = cache._replace(keys=tuple(keys), values=tuple(values), position=position + 1)
-        return self._logits(x)[:, 0], grown
+        logits = self._logits(x)
+        return logits.reshape(-1, logits.shape[-1]), grown
+
+    def widen(self, cache: Cache, width: int) -> Cache:
+        """The cache for `width` hypotheses of each sound, those of a sound side by side."""
+        return widened(cache, width)
 
     def reorder(self, cache: Cache, rows: Int[Array, " B"]) -> Cache:
         """The cache after row i went on from row `rows[i]` of the same sound."""
-        keys, values = jax.tree.map(lambda leaf: leaf[rows], (cache.keys, cache.values))
-        return cache._replace(keys=keys, values=values)
+        return reordered(cache, rows)
 
     def _encode(self, frames, lengths, streams: list, one: Pass):
         """A row of features for every other frame, and the mask that hides padding."""

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from attention_jax.functional import attend, scaled_dot
 from attention_jax.functional.layers import dropout
 from attention_jax.functional.masks import Causal, Lengths
 from attention_jax.functional.positions import sinusoidal
 from attention_jax.functional.scores import Score
+from attention_jax.models.cache import Cache, begun, reordered, repeated, widened
 from attention_jax.models.places import PARTS, Place
 from attention_jax.models.transformer_config import PRESETS, TransformerConfig
 from attention_jax.models.transformer_layers import (
@@ -39,25 +40,6 @@ class Weights(NamedTuple):
     encoder: Float[Array, "L B H S S"]
     decoder: Float[Array, "L B H T T"]
     cross: Float[Array, "L B H T S"]
-
-
-class Cache(NamedTuple):
-    """What decoding keeps between target positions; every array leads with the batch.
-
-    One entry a decoder layer in each tuple. The position, shared by all rows, is a scalar.
-    """
-
-    keys: tuple[Float[Array, "B T G K"], ...]
-    values: tuple[Float[Array, "B T G K"], ...]
-    cross_keys: tuple[Float[Array, "B S G K"], ...]
-    cross_values: tuple[Float[Array, "B S G K"], ...]
-    source_lengths: Int[Array, " B"]
-    position: Int[Array, ""]
-    ancestors: Int[Array, "B W T"] | None = None
-    """Of W hypotheses of a source: which of them wrote what each has at a target position.
-
-    Then keys and values are [B, W, T, G, K], and stay where they are when one goes on from another.
-    """
 
 
 class Transformer(nnx.Module):
@@ -152,13 +134,8 @@ class Transformer(nnx.Module):
 
         A cache takes as many steps as `start` made room for; one more would overwrite the last.
         """
-        position, ancestors, seen = cache.position, cache.ancestors, None
-        width = 1
-        if ancestors is not None:
-            width = ancestors.shape[1]
-            own = jnp.broadcast_to(jnp.arange(width)[None, :, None], (len(ancestors), width, 1))
-            ancestors = jax.lax.dynamic_update_slice_in_dim(ancestors, own, position, 2)
-            seen = _seen(ancestors, position)
+        cache, width, seen = begun(cache)
+        position = cache.position
         x = self._target_table().embed(tokens.reshape(-1, width))
         if self.config.positions == "sinusoidal":
             table = sinusoidal(cache.keys[0].shape[-3], self.config.width, dtype=x.dtype)
@@ -178,38 +155,18 @@ class Transformer(nnx.Module):
             )
             keys.append(key)
             values.append(value)
-        grown = cache._replace(
-            keys=tuple(keys), values=tuple(values), position=position + 1, ancestors=ancestors
-        )
+        grown = cache._replace(keys=tuple(keys), values=tuple(values), position=position + 1)
         logits = self.logits(x)
         return logits.reshape(-1, logits.shape[-1]), grown
 
     def widen(self, cache: Cache, width: int) -> Cache:
-        """The cache for `width` hypotheses of each source: what they share is kept once.
-
-        Where distances are told, sources must stand in their order, and all rows are repeated.
-        """
-        if self.config.positions not in ("sinusoidal", "none"):
-            return jax.tree.map(
-                lambda leaf: jnp.repeat(leaf, width, 0) if leaf.ndim else leaf, cache
-            )
-
-        def side_by_side(array: Array) -> Array:
-            return jnp.repeat(array[:, None], width, 1)
-
-        keys, values = jax.tree.map(side_by_side, (cache.keys, cache.values))
-        rows, length = len(cache.source_lengths), cache.keys[0].shape[1]
-        own = jnp.broadcast_to(jnp.arange(width)[None, :, None], (rows, width, length))
-        return cache._replace(keys=keys, values=values, ancestors=own)
+        """The cache for `width` hypotheses of each source, those of a source side by side."""
+        told = self.config.positions not in ("sinusoidal", "none")
+        return repeated(cache, width) if told else widened(cache, width)
 
     def reorder(self, cache: Cache, rows: Int[Array, " B"]) -> Cache:
         """The cache after row i went on from row `rows[i]` of the same source."""
-        if cache.ancestors is not None:
-            width = cache.ancestors.shape[1]
-            parents = rows.reshape(-1, width, 1) % width
-            return cache._replace(ancestors=jnp.take_along_axis(cache.ancestors, parents, 1))
-        keys, values = jax.tree.map(lambda leaf: leaf[rows], (cache.keys, cache.values))
-        return cache._replace(keys=keys, values=values)
+        return reordered(cache, rows)
 
     def _streams(self, rng: Array | None) -> list:
         """One key for each place of dropout, taken from the end."""
@@ -238,14 +195,6 @@ class Transformer(nnx.Module):
         """How well each token would follow rows that the last decoder layer gave."""
         x = self.decoder_norm(x) if self.config.norm == "pre" else x
         return self.source_embedding.logits(x) if self.config.tied else self.projection(x)
-
-
-def _seen(ancestors: Int[Array, "B W T"], position: Int[Array, ""]) -> Bool[Array, "B 1 W W*T"]:
-    """What each hypothesis sees of all that the hypotheses of its source have written."""
-    rows, width, length = ancestors.shape
-    writers, places = jnp.arange(width)[None, None, :, None], jnp.arange(length)
-    own = (ancestors[:, :, None] == writers) & (places <= position)[None, None, None]
-    return own.reshape(rows, 1, width, width * length)
 
 
 def _lengths(source: Int[Array, "B S"]) -> Int[Array, " B"]:

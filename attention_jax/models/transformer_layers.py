@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import jax
 from flax import nnx
 from jaxtyping import Array
 
 from attention_jax.functional import attend, scaled_dot
-from attention_jax.functional.masks import Causal, Mask
+from attention_jax.functional.masks import Mask
 from attention_jax.functional.scores import Score
+from attention_jax.models.cache import in_a_row, written
 from attention_jax.models.places import Place
 from attention_jax.models.transformer_config import TransformerConfig
 from attention_jax.modules import FeedForward, MultiHeadAttention, RelativeAttention, Residual
@@ -100,25 +100,20 @@ class DecoderLayer(nnx.Module):
         x = self.residuals[1](x, read_source, rngs[1])
         return one.arrange(self.residuals[2](x, self.feed_forward, rngs[2]), "B T D")
 
-    def step(self, x, key, value, cross_key, cross_value, memory_mask: Mask, position, seen=None):
+    def step(self, x, key, value, cross_key, cross_value, memory_mask: Mask, position, seen: Mask):
         """One target position against the cached keys and values; gives those back, grown.
 
-        With `seen` [B, 1, W, W·T] the rows of x are the W hypotheses of each source, keys and
-        values [B, W, T, G, K] stand where each was written, and every hypothesis sees its own past.
+        The rows of x are the hypotheses of each source; `seen` says what they see of all that they
+        have written: see `models.cache.begun`.
         """
 
         def read_target(rows):
             nonlocal key, value
             new_key, new_value = self.attention.sources(rows, position)
             query = self.attention.queries(rows, position)
-            if seen is None:
-                key = jax.lax.dynamic_update_slice_in_dim(key, new_key, position, 1)
-                value = jax.lax.dynamic_update_slice_in_dim(value, new_value, position, 1)
-                return self.attention.read(query, key, value, Causal(position), begin=position)
-            key = jax.lax.dynamic_update_slice_in_dim(key, new_key[:, :, None], position, 2)
-            value = jax.lax.dynamic_update_slice_in_dim(value, new_value[:, :, None], position, 2)
-            flat = (array.reshape(len(array), -1, *array.shape[3:]) for array in (key, value))
-            return self.attention.read(query, *flat, seen)
+            key, value = written(key, new_key, position), written(value, new_value, position)
+            past = in_a_row(key), in_a_row(value)
+            return self.attention.read(query, *past, seen, begin=position)
 
         def read_source(rows):
             return self.cross.read(self.cross.queries(rows), cross_key, cross_value, memory_mask)

@@ -17,8 +17,8 @@ from attention_jax.functional.layers import dropout
 from attention_jax.functional.masks import Causal, Lengths
 from attention_jax.functional.positions import sinusoidal
 from attention_jax.functional.scores import Score
+from attention_jax.models.cache import Cache, begun, reordered
 from attention_jax.models.places import Place
-from attention_jax.models.transformer import Cache
 from attention_jax.models.transformer_layers import Arrange, DecoderLayer, EncoderLayer, as_it_is
 from attention_jax.models.universal_config import UniversalConfig
 from attention_jax.models.universal_layers import DeepPass, Halting, Ponder, deepen
@@ -150,13 +150,14 @@ class Universal(nnx.Module):
 
         A cache takes as many steps as `start` made room for; one more would overwrite the last.
         """
+        cache, _, seen = begun(cache)
         position, mask = cache.position, Lengths(cache.source_lengths)
         cross = cache.cross_keys[0], cache.cross_values[0]
         keys, values = [], []
 
         def layer(x, step: int):
             old = cache.keys[step], cache.values[step]
-            x, key, value = self.decoder.step(x, *old, *cross, mask, position)
+            x, key, value = self.decoder.step(x, *old, *cross, mask, position, seen)
             keys.append(key)
             values.append(value)
             return x
@@ -171,8 +172,7 @@ class Universal(nnx.Module):
 
     def reorder(self, cache: Cache, rows: Int[Array, " B"]) -> Cache:
         """The cache after row i went on from row `rows[i]` of the same source."""
-        keys, values = jax.tree.map(lambda leaf: leaf[rows], (cache.keys, cache.values))
-        return cache._replace(keys=keys, values=values)
+        return reordered(cache, rows)
 
     def logits(self, x: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
         """How well each token would follow rows that the decoder gave."""

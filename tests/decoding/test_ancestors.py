@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 
 from attention_jax.decoding.beam import beam
+from attention_jax.models.marian import Marian, MarianConfig
 from attention_jax.models.transformer import Transformer, TransformerConfig
 
 LENGTH, BEAMS = 10, 4
@@ -23,6 +24,15 @@ def made(**options):
     source = np.random.default_rng(0).integers(3, 14, (5, 6)).astype(np.int32)
     source[1, 3:], source[4, 1:] = 0, 0
     return model, source
+
+
+def other(config, build):
+    """A model of another kind, and the same sources."""
+    model = nnx.jit(lambda: build(config, rngs=nnx.Rngs(3)))()
+    model.output_bias[...] = jnp.linspace(0.3, 0, 14)
+    for layer in model.decoder:
+        layer.attention.value.kernel[...] *= 3
+    return model, made(tied=False)[1]
 
 
 def found(model, source, **how):
@@ -47,11 +57,27 @@ def found(model, source, **how):
     return np.asarray(tokens), np.asarray(scores), int(np.sum(crossings))
 
 
-@pytest.mark.parametrize(
-    "options", [{"tied": False}, {"tied": False, "key_value_heads": 2, "positions": "none"}]
+MARIAN = MarianConfig(
+    vocabulary=14,
+    width=16,
+    encoder_heads=4,
+    decoder_heads=4,
+    encoder_feed_forward=32,
+    decoder_feed_forward=32,
+    encoder_layers=1,
+    decoder_layers=2,
+    dropout=0.0,
 )
-def test_hypotheses_are_those_of_a_moved_cache(options):
-    model, source = made(**options)
+MODELS = {
+    "transformer": lambda: made(tied=False),
+    "grouped, no positions": lambda: made(tied=False, key_value_heads=2, positions="none"),
+    "marian": lambda: other(MARIAN, Marian),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_hypotheses_are_those_of_a_moved_cache(name):
+    model, source = MODELS[name]()
     tokens, scores, crossings = found(model, source)
     assert crossings > 10  # or nothing here tells ancestors apart
     held, same, _ = found(model, source, widen=True)
