@@ -5,6 +5,7 @@ Moving keys and values whenever one goes on from another is where a search spend
 they stay where they were written, and a table of ancestors says whose they are.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -74,7 +75,7 @@ def begun(cache: Cache) -> tuple[Cache, int, Mask]:
     writers, places = jnp.arange(width)[None, None, :, None], jnp.arange(length)
     past = (places <= cache.position)[None, None, None]
     seen = (ancestors[:, :, None] == writers) & past
-    return cache._replace(ancestors=ancestors), width, Dense(seen.reshape(rows, 1, width, -1))
+    return cache._replace(ancestors=ancestors), width, Dense(seen.reshape(rows, 1, width, width * length))
 
 
 def written(
@@ -88,4 +89,4 @@ def written(
 
 def in_a_row(kept: Float[Array, "B *W T G K"]) -> Float[Array, "B W*T G K"]:
     """Keys or values as sources of an attention, those of all hypotheses one behind another."""
-    return kept.reshape(kept.shape[0], -1, *kept.shape[-2:])
+    return kept.reshape(kept.shape[0], math.prod(kept.shape[1:-2]), *kept.shape[-2:])

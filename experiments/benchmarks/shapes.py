@@ -13,6 +13,12 @@ TRAINING_STEP = {
     ),
 }  # fmt: skip
 
+# Of translation, as a Marian: 32 tokens in, 32 out.
+DECODING = dict(
+    vocabulary=8_192, width=256, encoder_layers=3, decoder_layers=3, encoder_heads=4,
+    decoder_heads=4, encoder_feed_forward=1_024, decoder_feed_forward=1_024,
+)  # fmt: skip
+
 # Attention alone: 8 heads of 64 features, float32. Short ones in a batch, as they come in training.
 ATTENTION = [
     dict(batch=8 if length <= 1_024 else 1, length=length, heads=8, features=64)
