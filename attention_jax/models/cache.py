@@ -74,8 +74,8 @@ def begun(cache: Cache) -> tuple[Cache, int, Mask]:
     ancestors = jax.lax.dynamic_update_slice_in_dim(cache.ancestors, own, cache.position, 2)
     writers, places = jnp.arange(width)[None, None, :, None], jnp.arange(length)
     past = (places <= cache.position)[None, None, None]
-    seen = (ancestors[:, :, None] == writers) & past
-    return cache._replace(ancestors=ancestors), width, Dense(seen.reshape(rows, 1, width, width * length))
+    seen = ((ancestors[:, :, None] == writers) & past).reshape(rows, 1, width, width * length)
+    return cache._replace(ancestors=ancestors), width, Dense(seen)
 
 
 def written(
