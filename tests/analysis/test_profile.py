@@ -56,8 +56,12 @@ def test_the_command_shows_a_runs_dearest_operations(tmp_path, monkeypatch, caps
     assert isinstance(task, LanguageTask)
     run(task, folder, quiet=True, stop_after=1)
     before = sorted(path.name for path in folder.iterdir())
-    for _ in range(2):  # a second one takes the place of the first
-        assert cli.main(["profile", "--run", str(folder), "--steps", "2", "--top", "4"]) == 0
+    earlier = folder / "profile"
+    earlier.mkdir()
+    for name in ("operations.json", "old"):
+        (earlier / name).touch()
+    assert cli.main(["profile", "--run", str(folder), "--steps", "1", "--top", "4"]) == 0
+    assert not (earlier / "old").exists()  # it took the place of the earlier one
     said = capsys.readouterr().out
     assert "of the ceiling" in said and "GFLOP/s" in said
     assert said.count("| jit(step)") >= 4
