@@ -2,9 +2,9 @@
 
 Command: python experiments/benchmarks/decoding.py --torch PYTHON --jax PYTHON [PYTHON ...]
 
-One Marian of random numbers, written once as a folder that all contenders read: 3 + 3 layers, width
-256, 4 heads, 8,192 tokens; 32 tokens in, 32 out, for no text may end before. Contenders take turns
-in one run, each in a process of its own; see `training_step.py`. The interpreter of the peers needs
+One Marian of random numbers, which the peers read from a folder that the package writes: 3 + 3
+layers, width 256, 4 heads, 8,192 tokens; 32 in, 32 out, for no text may end before. Contenders take
+turns in one run, each in a process of its own; see `training_step.py`. The peers' interpreter needs
 transformers, torch and ctranslate2. Greedy tokens of all contenders are compared; of several beams
 those of different libraries need not be the same, because each ends a text in its own way.
 """
@@ -22,31 +22,37 @@ CONTENDERS = ("hugging face", "ctranslate2 float32", "ctranslate2 int8", "jax", 
 """the last one decodes two halves of a batch in two threads"""
 
 
-def write(folder: Path) -> None:
-    """Writes the model that all read; nothing in it ever ends a text."""
+def built():
+    """The model; nothing in it ever ends a text, or writes padding or a start."""
     import jax
     from flax import nnx
     from shapes import DECODING
 
-    from attention_jax.interop.huggingface import save
     from attention_jax.models.marian import Marian, MarianConfig
 
     config = MarianConfig(**DECODING, dropout=0.0, activation="relu")
     model = nnx.jit(lambda: Marian(config, rngs=nnx.Rngs(0)))()
-    model.output_bias[...] = jax.numpy.zeros(config.vocabulary).at[2].set(-1e4)
-    save(folder, model)
+    model.output_bias[...] = jax.numpy.zeros(config.vocabulary).at[:3].set(-1e4)
+    return model
 
 
-def jax_decoding(folder: str, source: list, size: dict, parts: int):
+def write(folder: Path) -> None:
+    """Writes it for the peers."""
+    from attention_jax.interop.huggingface import save
+    from attention_jax.interop.marks import Marks
+
+    save(folder, built(), marks=Marks(start=1, ends=(2,)))
+
+
+def jax_decoding(source: list, size: dict, parts: int):
     """A function that translates the batch with this package and gives its tokens."""
     import jax
     import numpy as np
     from flax import nnx
 
     from attention_jax.decoding.translate import DecodingConfig, searcher
-    from attention_jax.interop.huggingface import load
 
-    graph, params = nnx.split(load(folder).model, nnx.Param)
+    graph, params = nnx.split(built(), nnx.Param)
     rows = -(-len(source) // parts)
     # The last position can hold nothing but the end: it stands behind those that count.
     config = DecodingConfig(beams=size["beams"], max_length=size["length"] + 1, rows=rows)
@@ -73,7 +79,7 @@ def contender(library: str, size: dict):
     folder = size["folder"]
     sys.path.insert(0, str(HERE))
     if library.startswith("jax"):
-        translate, name = jax_decoding(folder, source, size, 2 if library != "jax" else 1)
+        translate, name = jax_decoding(source, size, 2 if library != "jax" else 1)
     else:
         from peer_decoding import ctranslate, hugging_face
 

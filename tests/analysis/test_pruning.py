@@ -117,6 +117,7 @@ def test_an_unknown_metric_is_refused():
         scorer(None, None, [Pair("a", "b")], "ter")  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_experiment_from_the_command_line(tmp_path):
     experiment = tiny(write_corpus(tmp_path / "corpus"), steps=8)

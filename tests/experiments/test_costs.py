@@ -33,6 +33,7 @@ def test_scores(environment, tmp_path):
     assert (tmp_path / "variance_end.png").stat().st_size > 5_000
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_parallelism(environment, tmp_path):
     printed, records = smoke("parallelism", environment, tmp_path)

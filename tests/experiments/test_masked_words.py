@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_it_runs(environment, tmp_path):
     program = ROOT / "experiments" / "masked_words.py"

@@ -18,6 +18,7 @@ def test_it_is_short_and_complete():
         assert part in text
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_smoke(environment, tmp_path):
     words = ["--smoke", "--corpus", "addition-reversed-2-4", "--longest", "10"]

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_smoke(environment, tmp_path):
     command = [sys.executable, "-m", "experiments.vision_heads", "--smoke", "--out", str(tmp_path)]

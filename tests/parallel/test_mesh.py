@@ -112,6 +112,7 @@ def test_loss_and_gradients_on_a_mesh_are_those_of_one_device(one, slopes, layou
         np.testing.assert_allclose(ours, other, atol=1e-5 * max(1, np.abs(other).max()))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_three_engines_end_at_the_same_loss_after_fifty_steps(one):
     start = one[1]

@@ -114,5 +114,5 @@ FAMILY: dict[str, Any] = {
 QUICK = ("language",)
 """the others' turn comes in the slow tests"""
 
-SLOW = ("captioning", "sagan")
+SLOW = ("captioning",)
 """of the dearest tests only these; all others' are exhaustive"""

@@ -37,6 +37,7 @@ def test_a_batch_has_all_that_chance_does(work):
     assert len(np.unique(np.concatenate([work.plan[i].latents for i in range(9)]))) == 9 * 32
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_one_gradient_is_that_of_each_player_alone(work, players):
     graph, params = players
