@@ -81,7 +81,7 @@ def contender(library: str, size: dict):
     if library.startswith("jax"):
         translate, name = jax_decoding(source, size, 2 if library != "jax" else 1)
     else:
-        from peer_decoding import ctranslate, hugging_face
+        from torch_decoding import ctranslate, hugging_face
 
         if library == "hugging face":
             translate, name = hugging_face(folder, source, size)
@@ -126,8 +126,8 @@ def main() -> None:
                 ours = [name for name in CONTENDERS if name.startswith("jax")]
                 ours = ours if rows > 1 else ours[:1]
                 who += [(name, python) for python in options.jax for name in ours]
-                how = {"script": str(HERE / "decoding.py")}
-                records = measure(who, size, 0.0, options.rounds, options.steps, **how)
+                script, rounds = str(HERE / "decoding.py"), options.rounds
+                records = measure(who, size, 0.0, rounds, options.steps, script=script)
                 results.append({"rows": rows, "beams": beams, "records": records})
                 for (library, _), record in zip(who, records, strict=True):
                     same = record["losses"][0] == records[0]["losses"][0]

@@ -1,5 +1,7 @@
 """The sizes that benchmarks share, so that peers are measured on the same work."""
 
+from typing import Any
+
 TRAINING_STEP = {
     # Wu et al. 2021, Transformer-Tiny, as used for Multi30k; 64 x 32 tokens on each side.
     "tiny": dict(
@@ -14,7 +16,7 @@ TRAINING_STEP = {
 }  # fmt: skip
 
 # Of translation, as a Marian: 32 tokens in, 32 out.
-DECODING = dict(
+DECODING: dict[str, Any] = dict(
     vocabulary=8_192, width=256, encoder_layers=3, decoder_layers=3, encoder_heads=4,
     decoder_heads=4, encoder_feed_forward=1_024, decoder_feed_forward=1_024,
 )  # fmt: skip
