@@ -9,6 +9,8 @@ import pytest
 
 from attention_jax.data import BatchPlan
 from attention_jax.experiment import prepare, programs_of, run
+from attention_jax.models.decoder_only import DecoderOnlyConfig
+from attention_jax.models.universal import UniversalConfig
 from attention_jax.parallel.layout import Layout
 from attention_jax.training import checkpoint
 from attention_jax.training.loop import fit
@@ -86,3 +88,20 @@ def test_a_batch_that_gives_no_number_is_left_out_on_many_devices(experiment, tm
     last = checkpoint.read(tmp_path / "checkpoints" / "12", programs.structs)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(last.state.params))
     assert last.record["skipped"] == 1 and int(last.state.step) == 12
+
+
+def test_one_sequence_trains_on_a_mesh_and_what_cannot_is_refused(experiment):
+    sizes = {"width": 16, "layers": 1, "heads": 2, "feed_forward": 32, "context": 40}
+    one = replace(experiment, model=DecoderOnlyConfig(**sizes, dropout=0.0))
+    prepared = prepare(one.data)
+    batch, losses = prepared.plan(0)[0], []
+    for how in ("single", Layout(data=4, model=2)):
+        programs = programs_of(one, prepared.tokenizer, how)
+        state = programs.start(0)
+        for _ in range(2):
+            state, metrics = programs.step(state, batch)
+        losses.append(float(metrics.loss))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    other = replace(one, model=UniversalConfig(width=16, heads=2))
+    with pytest.raises(ValueError, match="single or replicate would fit universal"):
+        programs_of(other, prepared.tokenizer, Layout(data=8))

@@ -83,7 +83,7 @@ def test_hidden_words_are_scored_alone_and_beside_their_translation(text, monkey
 
 @pytest.mark.slow
 def test_a_word_is_read_off_its_translation(tmp_path):
-    """Where to look is learned after a plateau; 500 steps at three times the rate do not leave it."""
+    """Where to look is learned after a plateau; at three times the rate 500 steps are too few."""
     text = translated(tmp_path, 400)
     task = MaskedWordsTask(
         data=replace(text, share=0.3),
