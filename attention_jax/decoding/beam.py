@@ -1,6 +1,7 @@
 """Beam search: the best few continuations of every row, with a length penalty."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -119,53 +120,36 @@ def search(
     widen: Widen = repeat_rows,
 ) -> Search:
     """Where the search that `beam` describes stands at its end."""
-    hypotheses = beams if hypotheses is None else hypotheses
-    check_sizes(cache, rows=rows, length=length, beams=beams, hypotheses=hypotheses)
-    if hypotheses > beams:
-        raise ValueError(
-            f"hypotheses is {hypotheses}; with {beams} beams at most {beams} would fit"
-        )
+    begin = first(
+        cache, rows=rows, length=length, beams=beams, hypotheses=hypotheses, widen=widen
+    )
     if not penalty >= 0:
         raise ValueError(f"penalty is {penalty}; it must be at least 0")
 
     def proceed(search: Search) -> Bool[Array, ""]:
         return (search.position < length) & ~jnp.all(search.closed)
 
-    def advance(search: Search) -> Search:
-        logits, cache = step(search.cache, search.last)
-        final = search.position == length - 1
-        scores, parents, tokens = _continuations(
-            search.live_scores, known(logits, rows * beams), final
+    further = partial(advance, step, penalty=penalty, reorder=reorder)
+    return jax.lax.while_loop(proceed, further, begin)
+
+
+def first(
+    cache: Any,
+    *,
+    rows: int,
+    length: int,
+    beams: int,
+    hypotheses: int | None = None,
+    widen: Widen = repeat_rows,
+) -> Search:
+    """Where a search begins, with the arguments of `beam`."""
+    hypotheses = beams if hypotheses is None else hypotheses
+    check_sizes(cache, rows=rows, length=length, beams=beams, hypotheses=hypotheses)
+    if hypotheses > beams:
+        raise ValueError(
+            f"hypotheses is {hypotheses}; with {beams} beams at most {beams} would fit"
         )
-        ends = (tokens == END) & (scores > IMPOSSIBLE / 2)
-
-        ends_now = ends[:, :beams] & ~search.closed[:, None]
-        best, best_scores = _merge(search, scores[:, :beams], parents[:, :beams], ends_now, penalty)
-
-        # Every beam ends in one way only, so at least half of the 2·beams continuations live on.
-        live_scores, chosen = jax.lax.top_k(jnp.where(tokens == END, IMPOSSIBLE, scores), beams)
-        parents = jnp.take_along_axis(parents, chosen, axis=1)
-        tokens = jnp.take_along_axis(tokens, chosen, axis=1)
-        live = jnp.take_along_axis(search.live, parents[:, :, None], axis=1)
-        live = jax.lax.dynamic_update_index_in_dim(live, tokens, search.position, axis=2)
-
-        hope = live_scores[:, 0] / length_penalty(length, penalty)
-        hopeless = (best_scores[:, -1] >= hope) | (beams == 1)
-        done = (best_scores[:, -1] > IMPOSSIBLE / 2) & hopeless
-        none_lives = live_scores[:, 0] <= IMPOSSIBLE / 2
-        first_row = beams * jnp.arange(rows, dtype=jnp.int32)
-        return Search(
-            position=search.position + 1,
-            live=live,
-            live_scores=live_scores,
-            last=tokens.reshape(-1),
-            best=best,
-            best_scores=best_scores,
-            closed=search.closed | done | none_lives,
-            cache=reorder(cache, (first_row[:, None] + parents).reshape(-1)),
-        )
-
-    start = Search(
+    return Search(
         position=jnp.int32(0),
         live=jnp.full((rows, beams, length), PAD, jnp.int32),
         # All beams of a row start alike: only the first counts, or they would stay alike.
@@ -176,7 +160,45 @@ def search(
         closed=jnp.zeros(rows, bool),
         cache=widen(cache, beams),
     )
-    return jax.lax.while_loop(proceed, advance, start)
+
+
+def advance(
+    step: Step, search: Search, *, penalty: float, reorder: Reorder = gather_rows
+) -> Search:
+    """The search one position further; what a closed row has found stays as it is."""
+    rows, beams, length = search.live.shape
+    logits, cache = step(search.cache, search.last)
+    final = search.position == length - 1
+    scores, parents, tokens = _continuations(
+        search.live_scores, known(logits, rows * beams), final
+    )
+    ends = (tokens == END) & (scores > IMPOSSIBLE / 2)
+
+    ends_now = ends[:, :beams] & ~search.closed[:, None]
+    best, best_scores = _merge(search, scores[:, :beams], parents[:, :beams], ends_now, penalty)
+
+    # Every beam ends in one way only, so at least half of the 2·beams continuations live on.
+    live_scores, chosen = jax.lax.top_k(jnp.where(tokens == END, IMPOSSIBLE, scores), beams)
+    parents = jnp.take_along_axis(parents, chosen, axis=1)
+    tokens = jnp.take_along_axis(tokens, chosen, axis=1)
+    live = jnp.take_along_axis(search.live, parents[:, :, None], axis=1)
+    live = jax.lax.dynamic_update_index_in_dim(live, tokens, search.position, axis=2)
+
+    hope = live_scores[:, 0] / length_penalty(length, penalty)
+    hopeless = (best_scores[:, -1] >= hope) | (beams == 1)
+    done = (best_scores[:, -1] > IMPOSSIBLE / 2) & hopeless
+    none_lives = live_scores[:, 0] <= IMPOSSIBLE / 2
+    first_row = beams * jnp.arange(rows, dtype=jnp.int32)
+    return Search(
+        position=search.position + 1,
+        live=live,
+        live_scores=live_scores,
+        last=tokens.reshape(-1),
+        best=best,
+        best_scores=best_scores,
+        closed=search.closed | done | none_lives,
+        cache=reorder(cache, (first_row[:, None] + parents).reshape(-1)),
+    )
 
 
 def _continuations(

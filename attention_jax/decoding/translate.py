@@ -1,19 +1,31 @@
-"""Lines of text in, translated lines out, through one compiled program of a fixed shape."""
+"""Lines of text in, translated lines out, through a few compiled programs of fixed shapes."""
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import jax
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Int
 
-from attention_jax.data.tokens import END, PAD
+from attention_jax.data.tokens import END
 from attention_jax.decoding.beam import beam, gather_rows, repeat_rows
+from attention_jax.decoding.eight_bits import quantized
 from attention_jax.decoding.greedy import greedy
+from attention_jax.decoding.slots import Slots, slots
+
+BUCKETS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+"""tokens that sources are filled up to, each at most half as much again as the one before"""
+WORTH = 4
+"""batches that a program for shorter sources must serve, to be worth its compilation"""
+MOST_THREADS = 8
+"""unless asked for more: each holds a state of its own"""
 
 
 class Codec(Protocol):
@@ -39,6 +51,9 @@ class DecodingConfig:
       rows: how many lines are decoded side by side.
       too_long: what to do with a line that has more tokens than the source side holds: "error"
         refuses it, "truncate" drops the tokens that do not fit.
+      threads: each decodes its share of the rows; None for one a core on CPUs, else one.
+      weights: "int8" rounds the matrices to eight bits, each output of them with its own scale: on
+        CPUs faster, and a little less exact (experiments/README.md says by how much).
     """
 
     beams: int = 1
@@ -46,12 +61,18 @@ class DecodingConfig:
     max_length: int = 64
     rows: int = 64
     too_long: Literal["error", "truncate"] = "error"
+    threads: int | None = None
+    weights: Literal["float", "int8"] = "float"
 
     def __post_init__(self):
         for name in ("beams", "max_length", "rows"):
             size = getattr(self, name)
             if size < 1:
                 raise ValueError(f"{name} is {size}; it must be at least 1")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"threads is {self.threads}; None, or at least 1, would fit")
+        if self.weights not in ("float", "int8"):
+            raise ValueError(f'weights is {self.weights!r}; "float" or "int8" would fit')
         if not 0 <= self.penalty < math.inf:
             raise ValueError(f"penalty is {self.penalty}; a finite number from 0 up would fit")
         if self.too_long not in ("error", "truncate"):
@@ -59,10 +80,10 @@ class DecodingConfig:
 
 
 class Translator:
-    """A trained model, ready for text; it compiles one program, at the first line it translates.
+    """A trained model, ready for text; it compiles its programs for the first lines that need them.
 
-    Translators of the same structure and config share that program.
-
+    There is one for each bucket of source lengths that is worth it (`by_bucket`); translators of
+    the same structure and config share them.
 
     Args:
       graph: the model's structure, from `nnx.split(model, nnx.Param)`. The model has
@@ -90,33 +111,36 @@ class Translator:
             raise ValueError(
                 f"source_length is {source_length}; it must be at least 2, a token and the end mark"
             )
-        self._params = params
+        if config.weights == "int8":
+            params = quantized(graph, params)
+        self._graph, self._params = graph, jax.device_put(params)
         self._tokenizer = tokenizer
         self._config = config
         self._source_length = source_length
-        self._search = searcher(graph, config)
 
     def translate(self, lines: Iterable[str]) -> list[str]:
         """The translations of lines, in their order; an empty line stays empty.
 
-        Lines of similar length are decoded together, so that they end together. All lines are read
-        and checked before the first is translated.
+        Lines of similar length are decoded side by side; one that has ended makes room for the
+        next. All lines are read and checked before the first is translated.
 
         Raises:
           ValueError: a line has too many tokens (and `too_long` is "error"), its number counted
             from 1; `lines` is a single string; something in it is no string.
         """
-        sources = self._encode(lines)
-        translations = [""] * len(sources)
-        filled = [index for index, ids in enumerate(sources) if ids]
-        filled.sort(key=lambda index: -len(sources[index]))
-        rows = self._config.rows
-        chunks = [filled[at : at + rows] for at in range(0, len(filled), rows)]
-        for chunk, tokens in zip(chunks, self._decode(sources, chunks), strict=True):
-            for index, ids in zip(chunk, tokens[: len(chunk)].tolist(), strict=True):
-                # A model may write a line break; one line in is one line out.
-                translations[index] = " ".join(self._tokenizer.decode(ids).splitlines())
-        return translations
+        # A model may write a line break; one line in is one line out.
+        return [
+            "" if tokens is None else " ".join(self._tokenizer.decode(tokens.tolist()).splitlines())
+            for tokens in self._found(self._encode(lines))
+        ]
+
+    def prepare(self, lines: Iterable[str]) -> None:
+        """Compiles what these lines need, so that translating them is not the first to wait for it.
+
+        Raises:
+          ValueError: as `translate`.
+        """
+        self._plan(self._encode(lines))
 
     def _encode(self, lines: Iterable[str]) -> list[list[int]]:
         """Each line's tokens with END, or nothing for an empty line."""
@@ -145,20 +169,72 @@ class Translator:
             )
         return sources
 
-    def _decode(self, sources: list[list[int]], chunks: list[list[int]]) -> Iterator[np.ndarray]:
-        """The tokens of each chunk; the device is always one chunk ahead of the one handed out."""
-        running = None
-        for chunk in chunks:
-            source = np.full((self._config.rows, self._source_length), PAD, np.int32)
-            source[:, 0] = END  # rows that hold no line still have something to attend to
-            for row, index in enumerate(chunk):
-                source[row, : len(sources[index])] = sources[index]
-            started = self._search(self._params, source)
-            if running is not None:
-                yield np.asarray(running)
-            running = started
-        if running is not None:
-            yield np.asarray(running)
+    def _found(self, sources: list[list[int]]) -> list[Any]:
+        """The tokens of each source, nothing for an empty one."""
+        found: list[Any] = [None] * len(sources)
+        threads = threads_for(self._config.threads)
+        for slots, indices in self._plan(sources):
+            # Dealt out like cards, so that each thread has as much to do, whoever is fast.
+            hands = [indices[at::threads] for at in range(min(threads, len(indices)))]
+            with ThreadPoolExecutor(threads) as pool:
+                work = [[sources[index] for index in hand] for hand in hands]
+                results = pool.map(partial(slots.search, self._params), work)
+                for hand, tokens in zip(hands, results, strict=True):
+                    for index, row in zip(hand, tokens, strict=True):
+                        found[index] = row
+        return found
+
+    def _plan(self, sources: list[list[int]]) -> list[tuple[Slots, list[int]]]:
+        """Which sources go through which programs, the longest first; all programs are ready."""
+        config = self._config
+        filled = [index for index, ids in enumerate(sources) if ids]
+        filled.sort(key=lambda index: -len(sources[index]))
+        groups = by_bucket([len(sources[i]) for i in filled], self._source_length, config.rows)
+        rows = -(-config.rows // threads_for(config.threads))
+        sizes = {"rows": rows, "length": config.max_length, "beams": config.beams}
+        plan, at = [], 0
+        for length, count in groups:
+            one = slots(self._graph, source=length, penalty=config.penalty, **sizes)
+            plan.append((one, filled[at : at + count]))
+            at += count
+        with ThreadPoolExecutor(max(1, min(len(plan), 4))) as pool:
+            list(pool.map(lambda one: one[0].compiled(self._params), plan))
+        return plan
+
+
+def by_bucket(lengths: Sequence[int], longest: int, rows: int) -> list[tuple[int, int]]:
+    """How sources are grouped: (tokens that a source is filled up to, how many sources), in order.
+
+    A program for shorter sources must first be compiled. So there is one for each bucket that
+    holds as many as `WORTH` batches; fewer go with the longer ones before them.
+
+    Args:
+      lengths: of the sources, the longest first.
+      longest: the most tokens a source may have.
+      rows: of a batch.
+    """
+    sizes = [size for size in BUCKETS if size < longest] + [longest]
+    groups: list[list[int]] = []
+    for length in lengths:
+        size = sizes[bisect_left(sizes, length)]
+        if groups and groups[-1][0] == size:
+            groups[-1][1] += 1
+        else:
+            groups.append([size, 1])
+    kept: list[tuple[int, int]] = []
+    for size, count in groups:
+        if kept and count < WORTH * rows:
+            kept[-1] = kept[-1][0], kept[-1][1] + count
+        else:
+            kept.append((size, count))
+    return kept
+
+
+def threads_for(asked: int | None) -> int:
+    """How many threads search: those asked for, else on CPUs one for each core it may use."""
+    if asked is not None:
+        return asked
+    return min(len(os.sched_getaffinity(0)), MOST_THREADS) if jax.default_backend() == "cpu" else 1
 
 
 @functools.lru_cache(maxsize=8)

@@ -7,17 +7,19 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from attention_jax.functional.quantized import Quantized, matched, product
+
 
 def dense(
     x: Float[Array, "*B D"],
-    kernel: Float[Array, "D F"],
+    kernel: Float[Array, "D F"] | Quantized,
     bias: Float[Array, " F"] | None = None,
 ) -> Float[Array, "*B F"]:
     """An affine map of the last axis: x·W + b.
 
     Args:
       x: any leading axes.
-      kernel: W, one column for each output feature.
+      kernel: W, one column for each output feature; of floats or of eight-bit integers.
       bias: b; none if left out.
 
     Raises:
@@ -28,15 +30,47 @@ def dense(
             f"dense: x has {x.shape[-1]} features (shape {x.shape}) but kernel takes "
             f"{kernel.shape[0]} (shape {kernel.shape})"
         )
-    # CPUs multiply matrices 1.3 times faster than stacks of them. Elsewhere the axes stay apart:
-    # what is merged can no longer lie apart on several devices.
-    product = lax.platform_dependent(x, kernel, cpu=_by_rows, default=jnp.matmul)
-    return product if bias is None else product + bias.reshape((1,) * (x.ndim - 1) + (-1,))
+    if isinstance(kernel, Quantized):
+        y = product(x, kernel)
+    else:
+        # CPUs multiply matrices 1.3 times faster than stacks of them. Elsewhere the axes stay
+        # apart: what is merged can no longer lie apart on several devices.
+        y = lax.platform_dependent(x, kernel, cpu=_by_rows, default=jnp.matmul)
+    return y if bias is None else y + bias.reshape((1,) * (x.ndim - 1) + (-1,))
 
 
 def _by_rows(x, kernel):
     rows = x.reshape(-1, x.shape[-1])
     return (rows @ kernel).reshape(*x.shape[:-1], kernel.shape[1])
+
+
+def matches(
+    x: Float[Array, "*B D"], table: Float[Array, "V D"] | Quantized
+) -> Float[Array, "*B V"]:
+    """The dot product of every row with every row of a table, as it stands.
+
+    What `dense(x, table.T)` gives, without a transposed copy of the table.
+
+    Raises:
+      ValueError: the rows have different numbers of features.
+    """
+    if x.shape[-1] != table.shape[1]:
+        raise ValueError(
+            f"matches: x has {x.shape[-1]} features (shape {x.shape}) but table has "
+            f"{table.shape[1]} (shape {table.shape})"
+        )
+    if isinstance(table, Quantized):
+        return matched(x, table)
+    return lax.platform_dependent(x, table, cpu=_matches_by_rows, default=_matches)
+
+
+def _matches(x, table):
+    return lax.dot_general(x, table, (((x.ndim - 1,), (1,)), ((), ())))
+
+
+def _matches_by_rows(x, table):
+    rows = _matches(x.reshape(-1, x.shape[-1]), table)
+    return rows.reshape(*x.shape[:-1], table.shape[0])
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))

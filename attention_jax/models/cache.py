@@ -6,6 +6,7 @@ they stay where they were written, and a table of ancestors says whose they are.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -14,33 +15,55 @@ from jaxtyping import Array, Float, Int
 
 from attention_jax.functional.mask_algebra import Dense, Mask
 from attention_jax.functional.masks import Causal
+from attention_jax.modules import MultiHeadAttention
 
 
 class Cache(NamedTuple):
     """What decoding keeps between target positions; every array leads with the batch.
 
-    One entry a decoder layer in each tuple. The position, shared by all rows, is a scalar. Of W
-    hypotheses of each source keys and values are [B, W, T, G, K].
+    One entry a decoder layer in each tuple. The position, shared by all rows, is a scalar. Heads
+    stand before positions, as the products of every step want them. Of W hypotheses of each source
+    keys and values are [B, G, W, T, K].
     """
 
-    keys: tuple[Float[Array, "B T G K"], ...]
-    values: tuple[Float[Array, "B T G K"], ...]
-    cross_keys: tuple[Float[Array, "B S G K"], ...]
-    cross_values: tuple[Float[Array, "B S G K"], ...]
+    keys: tuple[Float[Array, "B G T K"], ...]
+    values: tuple[Float[Array, "B G T K"], ...]
+    cross_keys: tuple[Float[Array, "B G S K"], ...]
+    cross_values: tuple[Float[Array, "B G S K"], ...]
     source_lengths: Int[Array, " B"]
     position: Int[Array, ""]
     ancestors: Int[Array, "B W T"] | None = None
     """which hypothesis wrote what each has at a target position; None: there is one of a source"""
 
 
+def empty(
+    layers: Sequence[MultiHeadAttention],
+    cross: Sequence[tuple[Float[Array, "B S G K"], Float[Array, "B S G K"]]],
+    lengths: Int[Array, " B"],
+    room: int,
+) -> Cache:
+    """A cache with room for so many target positions.
+
+    Args:
+      layers: the attentions of the target to itself that will write there.
+      cross: keys and values of the sources, for every layer that has its own.
+      lengths: of the sources.
+      room: T.
+    """
+    rows, dtype = len(lengths), cross[0][0].dtype
+    keys = tuple(jnp.zeros((rows, one.groups, room, one.head_size), dtype) for one in layers)
+    cross_keys, cross_values = zip(*(map(turned, pair) for pair in cross), strict=True)
+    return Cache(keys, keys, cross_keys, cross_values, lengths, jnp.zeros((), jnp.int32))
+
+
 def widened(cache: Cache, width: int) -> Cache:
     """The cache for `width` hypotheses of each source: what they share is kept once."""
 
     def side_by_side(array: Array) -> Array:
-        return jnp.repeat(array[:, None], width, 1)
+        return jnp.repeat(array[:, :, None], width, 2)
 
     keys, values = jax.tree.map(side_by_side, (cache.keys, cache.values))
-    rows, length = cache.keys[0].shape[:2]
+    rows, _, length, _ = cache.keys[0].shape
     own = jnp.broadcast_to(jnp.arange(width)[None, :, None], (rows, width, length))
     return cache._replace(keys=keys, values=values, ancestors=own)
 
@@ -79,14 +102,20 @@ def begun(cache: Cache) -> tuple[Cache, int, Mask]:
 
 
 def written(
-    kept: Float[Array, "B *W T G K"], new: Float[Array, "B W G K"], position: Int[Array, ""]
-) -> Float[Array, "B *W T G K"]:
+    kept: Float[Array, "B G *W T K"], new: Float[Array, "B W G K"], position: Int[Array, ""]
+) -> Float[Array, "B G *W T K"]:
     """Keys or values with those of one target position in their place, of all W hypotheses."""
-    several = kept.ndim == 5
-    new = new[:, :, None] if several else new
-    return jax.lax.dynamic_update_slice_in_dim(kept, new, position, 2 if several else 1)
+    new = turned(new)
+    new = new[..., None, :] if kept.ndim == 5 else new
+    return jax.lax.dynamic_update_slice_in_dim(kept, new, position, kept.ndim - 2)
 
 
-def in_a_row(kept: Float[Array, "B *W T G K"]) -> Float[Array, "B W*T G K"]:
+def in_a_row(kept: Float[Array, "B G *W T K"]) -> Float[Array, "B W*T G K"]:
     """Keys or values as sources of an attention, those of all hypotheses one behind another."""
-    return kept.reshape(kept.shape[0], math.prod(kept.shape[1:-2]), *kept.shape[-2:])
+    rows, groups, *places, features = kept.shape
+    return turned(kept.reshape(rows, groups, math.prod(places), features))
+
+
+def turned(kept: Float[Array, "B G S K"]) -> Float[Array, "B S G K"]:
+    """Positions before heads, or the other way round; two in a row cost nothing."""
+    return jnp.swapaxes(kept, 1, 2)

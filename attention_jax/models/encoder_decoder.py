@@ -18,7 +18,7 @@ from attention_jax.functional.biases import Bias
 from attention_jax.functional.layers import dropout
 from attention_jax.functional.masks import Lengths
 from attention_jax.functional.scores import Score
-from attention_jax.models.cache import Cache, begun, reordered, repeated, widened
+from attention_jax.models.cache import Cache, begun, empty, reordered, repeated, widened
 from attention_jax.models.places import Part, Place
 from attention_jax.models.transformer_layers import Arrange, Pass, as_it_is
 from attention_jax.modules.attention import Attend
@@ -104,15 +104,8 @@ class EncoderDecoder(nnx.Module):
         """Reads the source once and makes room for `length` target positions."""
         memory = self._encode(source, self._streams(None), self._plain())
         cross = [layer.cross.sources(memory) for layer in self.decoder]
-        keys = tuple(
-            jnp.zeros(
-                (len(source), length, layer.attention.groups, layer.attention.head_size),
-                memory.dtype,
-            )
-            for layer in self.decoder
-        )
-        cross_keys, cross_values = zip(*cross, strict=True)
-        return Cache(keys, keys, cross_keys, cross_values, self._lengths(source), jnp.int32(0))
+        layers = [layer.attention for layer in self.decoder]
+        return empty(layers, cross, self._lengths(source), length)
 
     def step(self, cache: Cache, tokens: Int[Array, " B"]) -> tuple[Float[Array, "B V"], Cache]:
         """Takes the tokens at the cache's position; gives the logits of the next ones.
@@ -122,7 +115,7 @@ class EncoderDecoder(nnx.Module):
         cache, width, seen = begun(cache)
         one, position = self._plain(), cache.position
         rows = tokens.reshape(-1, 1)  # hypotheses side by side stand at one position
-        x = self.enter("decoder", rows, position, cache.keys[0].shape[-3])
+        x = self.enter("decoder", rows, position, cache.keys[0].shape[-2])
         x = x.reshape(-1, width, x.shape[-1])
         memory_mask, bias = Lengths(cache.source_lengths), self.bias("decoder", position)
         keys, values = [], []

@@ -15,7 +15,8 @@ from attention_jax.functional import explain
 from attention_jax.functional.biases import Bias
 from attention_jax.functional.layers import dropout
 from attention_jax.functional.masks import Causal, Mask
-from attention_jax.models.cache import in_a_row, written
+from attention_jax.functional.recall import recall
+from attention_jax.models.cache import in_a_row, turned, written
 from attention_jax.models.places import Place
 from attention_jax.models.transformer_layers import Pass
 from attention_jax.modules import Dense, LayerNorm, MultiHeadAttention, RMSNorm
@@ -138,13 +139,14 @@ class DecoderLayer(nnx.Module):
             nonlocal key, value
             new_key, new_value = self.attention.sources(rows)
             key, value = written(key, new_key, position), written(value, new_value, position)
-            query, attend = self.attention.queries(rows), _biased(one, bias)
-            how: dict[str, Any] = {"score": one.score, "attend": attend}
+            query = self.attention.queries(rows)
+            how: dict[str, Any] = {"score": one.score, "attend": partial(recall, bias=bias)}
             return self.attention.read(query, in_a_row(key), in_a_row(value), seen, **how)
 
         def read_source(rows):
-            query = self.cross.queries(rows)
-            return self.cross.read(query, cross_key, cross_value, memory_mask, score=one.score)
+            source = turned(cross_key), turned(cross_value)
+            how: dict[str, Any] = {"score": one.score, "attend": recall}
+            return self.cross.read(self.cross.queries(rows), *source, memory_mask, **how)
 
         x = self.residuals[0](x, read_target, None)
         x = self.residuals[1](x, read_source, None)

@@ -21,7 +21,7 @@ from attention_jax.functional.layers import dropout
 from attention_jax.functional.masks import Causal, Lengths
 from attention_jax.functional.positions import learned, sinusoidal
 from attention_jax.functional.scores import Score
-from attention_jax.models.cache import Cache, begun, reordered, widened
+from attention_jax.models.cache import Cache, begun, empty, reordered, widened
 from attention_jax.models.places import Place
 from attention_jax.models.speech_config import PRESETS, SpeechConfig
 from attention_jax.models.transformer_layers import (
@@ -126,10 +126,8 @@ class Speech(nnx.Module):
         self._check(length)
         memory, _ = self._encode(frames, lengths, self._streams(None), Pass())
         cross = [layer.cross.sources(memory) for layer in self.decoder]
-        shape = len(frames), length, self.config.heads, self.config.width // self.config.heads
-        empty = (jnp.zeros(shape, memory.dtype),) * self.config.decoder_layers
-        keys, values = zip(*cross, strict=True)
-        return Cache(empty, empty, keys, values, positions_of(lengths), jnp.zeros((), jnp.int32))
+        layers = [layer.attention for layer in self.decoder]
+        return empty(layers, cross, positions_of(lengths), length)
 
     def step(self, cache: Cache, tokens: Int[Array, " B"]) -> tuple[Float[Array, "B V"], Cache]:
         """Takes the tokens at the cache's position; gives the logits of the next ones.

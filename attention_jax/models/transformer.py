@@ -18,7 +18,7 @@ from attention_jax.functional.layers import dropout
 from attention_jax.functional.masks import Causal, Lengths
 from attention_jax.functional.positions import sinusoidal
 from attention_jax.functional.scores import Score
-from attention_jax.models.cache import Cache, begun, reordered, repeated, widened
+from attention_jax.models.cache import Cache, begun, empty, reordered, repeated, widened
 from attention_jax.models.places import PARTS, Place
 from attention_jax.models.transformer_config import PRESETS, TransformerConfig
 from attention_jax.models.transformer_layers import (
@@ -115,19 +115,8 @@ class Transformer(nnx.Module):
         """Reads the source once and makes room for `length` target positions."""
         memory = self._encode(source, self._streams(None), Pass())
         cross = [layer.cross.sources(memory) for layer in self.decoder]
-        rows, dtype = memory.shape[0], memory.dtype
-        keys = tuple(
-            jnp.zeros((rows, length, layer.attention.groups, layer.attention.head_size), dtype)
-            for layer in self.decoder
-        )
-        return Cache(
-            keys,
-            keys,
-            tuple(key for key, _ in cross),
-            tuple(value for _, value in cross),
-            _lengths(source),
-            jnp.zeros((), jnp.int32),
-        )
+        layers = [layer.attention for layer in self.decoder]
+        return empty(layers, cross, _lengths(source), length)
 
     def step(self, cache: Cache, tokens: Int[Array, " B"]) -> tuple[Float[Array, "B V"], Cache]:
         """Takes the tokens at the cache's position; gives the logits of the next ones.
@@ -138,7 +127,7 @@ class Transformer(nnx.Module):
         position = cache.position
         x = self._target_table().embed(tokens.reshape(-1, width))
         if self.config.positions == "sinusoidal":
-            table = sinusoidal(cache.keys[0].shape[-3], self.config.width, dtype=x.dtype)
+            table = sinusoidal(cache.keys[0].shape[-2], self.config.width, dtype=x.dtype)
             x = x + jax.lax.dynamic_slice_in_dim(table, position, 1)[None]
         memory_mask = Lengths(cache.source_lengths)
         keys, values = [], []

@@ -13,8 +13,9 @@ from jaxtyping import Array
 
 from attention_jax.functional import attend, scaled_dot
 from attention_jax.functional.masks import Mask
+from attention_jax.functional.recall import recall
 from attention_jax.functional.scores import Score
-from attention_jax.models.cache import in_a_row, written
+from attention_jax.models.cache import in_a_row, turned, written
 from attention_jax.models.places import Place
 from attention_jax.models.transformer_config import TransformerConfig
 from attention_jax.modules import FeedForward, MultiHeadAttention, RelativeAttention, Residual
@@ -113,10 +114,11 @@ class DecoderLayer(nnx.Module):
             query = self.attention.queries(rows, position)
             key, value = written(key, new_key, position), written(value, new_value, position)
             past = in_a_row(key), in_a_row(value)
-            return self.attention.read(query, *past, seen, begin=position)
+            return self.attention.read(query, *past, seen, attend=recall, begin=position)
 
         def read_source(rows):
-            return self.cross.read(self.cross.queries(rows), cross_key, cross_value, memory_mask)
+            source = turned(cross_key), turned(cross_value)
+            return self.cross.read(self.cross.queries(rows), *source, memory_mask, attend=recall)
 
         x = self.residuals[0](x, read_target, None)
         x = self.residuals[1](x, read_source, None)

@@ -17,7 +17,7 @@ from attention_jax.functional.layers import dropout
 from attention_jax.functional.masks import Causal, Lengths
 from attention_jax.functional.positions import sinusoidal
 from attention_jax.functional.scores import Score
-from attention_jax.models.cache import Cache, begun, reordered
+from attention_jax.models.cache import Cache, begun, empty, reordered
 from attention_jax.models.places import Place
 from attention_jax.models.transformer_layers import Arrange, DecoderLayer, EncoderLayer, as_it_is
 from attention_jax.models.universal_config import UniversalConfig
@@ -139,11 +139,9 @@ class Universal(nnx.Module):
         same at each, and kept once.
         """
         memory, _ = self._encode(source, self._streams(None), DeepPass())
-        key, value = self.decoder.cross.sources(memory)
-        inner = self.decoder.attention
-        shape = memory.shape[0], length, inner.groups, inner.head_size
-        keys = (jnp.zeros(shape, memory.dtype),) * self.config.decoder_steps
-        return Cache(keys, keys, (key,), (value,), _lengths(source), jnp.zeros((), jnp.int32))
+        cross = [self.decoder.cross.sources(memory)]
+        steps = [self.decoder.attention] * self.config.decoder_steps
+        return empty(steps, cross, _lengths(source), length)
 
     def step(self, cache: Cache, tokens: Int[Array, " B"]) -> tuple[Float[Array, "B V"], Cache]:
         """Takes the tokens at the cache's position; gives the logits of the next ones.
@@ -163,7 +161,7 @@ class Universal(nnx.Module):
             return x
 
         x = self._target_table().embed(tokens[:, None])
-        places = self._positions(cache.keys[0].shape[1], x.dtype)
+        places = self._positions(cache.keys[0].shape[2], x.dtype)
         if places is not None:
             places = jax.lax.dynamic_slice_in_dim(places, position, 1)
         x, _ = deepen(x, layer, self.config.decoder_steps, places, self.decoder_halting)

@@ -11,7 +11,7 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from attention_jax.functional.layers import dense, dropout, layer_norm
+from attention_jax.functional.layers import dense, dropout, layer_norm, matches
 
 
 class Dense(nnx.Module):
@@ -74,7 +74,7 @@ class Embedding(nnx.Module):
 
     def logits(self, x: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
         """How well each row fits each token: its dot products with all vectors."""
-        return dense(x, self.table[...].T)
+        return matches(x, self.table[...])
 
 
 class FeedForward(nnx.Module):

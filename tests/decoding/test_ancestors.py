@@ -89,8 +89,8 @@ def test_hypotheses_are_those_of_a_moved_cache(name):
 def test_what_the_source_gives_is_kept_once():
     model, source = made(tied=False)
     wide = model.widen(model.start(source, LENGTH), BEAMS)
-    assert {key.shape for key in wide.cross_keys} == {(5, 6, 4, 4)}
-    assert {key.shape for key in wide.keys} == {(5, BEAMS, LENGTH, 4, 4)}
+    assert {key.shape for key in wide.cross_keys} == {(5, 4, 6, 4)}
+    assert {key.shape for key in wide.keys} == {(5, 4, BEAMS, LENGTH, 4)}
     rows = jnp.arange(5 * BEAMS) // BEAMS * BEAMS  # all go on from the first of their source
     moved = model.reorder(wide, rows)
     assert all(after is before for after, before in zip(moved.keys, wide.keys, strict=True))
