@@ -90,6 +90,10 @@ class Translate:
     """exponent of the length penalty; None: as the run's config has it"""
     rows: int | None = None
     """lines decoded side by side; None: as the run's config has it"""
+    threads: int | None = None
+    """each decodes its share of the rows; None: as the run has it, else one a core on CPUs"""
+    weights: Literal["float", "int8"] | None = None
+    """int8: matrices of eight-bit integers, faster on CPUs and a little less exact"""
     truncate: bool = False
     """cut lines that are too long instead of refusing them"""
 
@@ -110,6 +114,8 @@ class Evaluate:
     """live hypotheses a line, 1 for greedy search; None: as the run has it"""
     penalty: float | None = None
     """exponent of the length penalty; None: as the run has it"""
+    weights: Literal["float", "int8"] | None = None
+    """int8: matrices of eight-bit integers; the loss stays that of the floats"""
 
 
 def _train(words: list[str]) -> None:
@@ -190,7 +196,7 @@ def _translate(words: list[str]) -> None:
         raise ValueError("standard input and output must be open")
     from attention_jax.trained import translator
 
-    decoding = _given(options, "beams", "penalty", "rows")
+    decoding = _given(options, "beams", "penalty", "rows", "threads", "weights")
     if options.truncate:
         decoding["too_long"] = "truncate"
     ready = translator(options.run, which=options.which, **decoding)
@@ -209,7 +215,7 @@ def _evaluate(words: list[str]) -> None:
         options.run,
         split=options.split,
         scoring=_given(options, "which", "tokenize"),
-        decoding=_given(options, "beams", "penalty"),
+        decoding=_given(options, "beams", "penalty", "weights"),
     )
     print(json.dumps(scores, indent=2))
 

@@ -120,9 +120,7 @@ def search(
     widen: Widen = repeat_rows,
 ) -> Search:
     """Where the search that `beam` describes stands at its end."""
-    begin = first(
-        cache, rows=rows, length=length, beams=beams, hypotheses=hypotheses, widen=widen
-    )
+    begin = first(cache, rows=rows, length=length, beams=beams, hypotheses=hypotheses, widen=widen)
     if not penalty >= 0:
         raise ValueError(f"penalty is {penalty}; it must be at least 0")
 
@@ -169,9 +167,7 @@ def advance(
     rows, beams, length = search.live.shape
     logits, cache = step(search.cache, search.last)
     final = search.position == length - 1
-    scores, parents, tokens = _continuations(
-        search.live_scores, known(logits, rows * beams), final
-    )
+    scores, parents, tokens = _continuations(search.live_scores, known(logits, rows * beams), final)
     ends = (tokens == END) & (scores > IMPOSSIBLE / 2)
 
     ends_now = ends[:, :beams] & ~search.closed[:, None]

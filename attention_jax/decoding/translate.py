@@ -173,12 +173,12 @@ class Translator:
         """The tokens of each source, nothing for an empty one."""
         found: list[Any] = [None] * len(sources)
         threads = threads_for(self._config.threads)
-        for slots, indices in self._plan(sources):
+        for program, indices in self._plan(sources):
             # Dealt out like cards, so that each thread has as much to do, whoever is fast.
             hands = [indices[at::threads] for at in range(min(threads, len(indices)))]
             with ThreadPoolExecutor(threads) as pool:
                 work = [[sources[index] for index in hand] for hand in hands]
-                results = pool.map(partial(slots.search, self._params), work)
+                results = pool.map(partial(program.search, self._params), work)
                 for hand, tokens in zip(hands, results, strict=True):
                     for index, row in zip(hand, tokens, strict=True):
                         found[index] = row

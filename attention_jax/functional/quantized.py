@@ -39,6 +39,11 @@ class Quantized:
         return self.values.shape
 
     @property
+    def ndim(self) -> int:
+        """Two."""
+        return self.values.ndim
+
+    @property
     def dtype(self) -> Any:
         """Of the numbers that it stands for."""
         return self.scale.dtype
@@ -53,6 +58,10 @@ class Quantized:
                 "scale for each row would"
             )
         return self.values[rows] * self.scale[rows]
+
+    def __rmatmul__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B F"]:
+        """`x @ kernel`, for code that multiplies without asking what a kernel is made of."""
+        return product(x, self)
 
 
 def quantize(matrix: Float[Array, "D F"], axis: int) -> Quantized:

@@ -72,15 +72,15 @@ def score(
     params = jax.device_put(params)
     decoding = replace(decoding, too_long="truncate")
     longest, tokenizer = prepared.data.max_length, prepared.tokenizer
-    translate = Translator(programs.graph, params, tokenizer, decoding, longest).translate
+    translator = Translator(programs.graph, params, tokenizer, decoding, longest)
     found = {}
-    # Compiles, so that no split is timed with it.
-    translate([prepared.corpus.splits["train"][0].source])
     for split, batches in held_out.items():
         pairs = prepared.corpus.splits[split]
         loss = programs.loss(params, batches)
+        sources = [pair.source for pair in pairs]
+        translator.prepare(sources)  # so that no split is timed with compiling
         began = time.perf_counter()
-        translations = translate([pair.source for pair in pairs])
+        translations = translator.translate(sources)
         seconds = time.perf_counter() - began
         wanted = [pair.target for pair in pairs]
         tokenize = scoring.tokenizer_for(prepared.data.target)

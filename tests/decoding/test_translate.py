@@ -3,6 +3,7 @@ import pytest
 from flax import nnx
 
 from attention_jax.decoding import DecodingConfig, Translator
+from attention_jax.decoding.translate import by_bucket
 
 PAD, START, END = 0, 1, 2
 LETTERS = "abcdefgh\nj"
@@ -125,6 +126,8 @@ def test_what_is_not_lines():
         ({"penalty": -1.0}, "penalty is -1.0"),
         ({"penalty": float("inf")}, "penalty is inf"),
         ({"too_long": "ignore"}, "too_long is 'ignore'"),
+        ({"threads": 0}, "threads is 0; None, or at least 1"),
+        ({"weights": "int4"}, "weights is 'int4'"),
     ],
 )
 def test_configs_that_cannot_be(wrong, message):
@@ -135,3 +138,36 @@ def test_configs_that_cannot_be(wrong, message):
 def test_a_source_length_that_holds_no_token():
     with pytest.raises(ValueError, match="source_length is 1"):
         translator(source_length=1)
+
+
+@pytest.mark.parametrize("threads", [None, 1, 3])
+def test_threads_deal_lines_out_and_put_them_back_in_order(threads):
+    assert translator(threads=threads, rows=4).translate(LINES * 7) == MOVED * 7
+
+
+def test_buckets_that_are_worth_a_program():
+    lengths = [*[30] * 3, *[17] * 40, *[9] * 2, *[5] * 41]
+    assert by_bucket(lengths, longest=40, rows=10) == [(32, 3), (24, 42), (8, 41)]
+    assert by_bucket(lengths, longest=40, rows=20) == [(32, 86)]
+    assert by_bucket([40, 40], longest=40, rows=1) == [(40, 2)]
+    assert by_bucket([3], longest=5, rows=1) == [(5, 1)]
+    assert by_bucket([], longest=5, rows=1) == []
+
+
+def test_lines_of_several_lengths_come_back_in_order():
+    translate = translator(source_length=40, rows=1, max_length=40).translate
+    lines = ["abcdefgh" * 3, *["ab"] * 4, "c" * 20, *["d"] * 4, *["e" * 9] * 5]
+    moved = ["".join(chr(ord(letter) + 1) for letter in line) for line in lines]
+    moved = [line.replace("i", "") for line in moved]  # the letter after h is a line break
+    found = translate(lines)
+    assert [line.replace(" ", "") for line in found] == moved
+
+
+def test_what_lines_need_is_compiled_ahead():
+    ready = translator(source_length=7, max_length=7)
+    ready.prepare(LINES)
+    traces = Shift.traces
+    assert ready.translate(LINES) == MOVED
+    assert Shift.traces == traces
+    with pytest.raises(ValueError, match="line 1 has 8 tokens"):
+        ready.prepare(["abcdefg"])
