@@ -78,5 +78,5 @@ GPT2 = Family(
         "quantization_config": {},
     },
     left_out=r"h\.\d+\.attn\.(bias|masked_bias)",  # masks that early versions kept
-    free=("preset", "remat", "base"),
+    free=("preset", "remat", "scan", "base"),
 )

@@ -132,7 +132,7 @@ def _member(architecture: str, absent: Mapping[str, Any], **fields: Field) -> Fa
         copies=lambda config: {"lm_head.weight": "embed_tokens.weight"} if config.tied else {},
         must={"pretraining_tp": 1, "quantization_config": {}, "pruned_heads": {}},
         left_out=r"layers\.\d+\.self_attn\.rotary_emb\.inv_freq",  # early versions kept them
-        free=("preset", "remat", "dropout"),
+        free=("preset", "remat", "scan", "dropout"),
         absent=absent,
     )
 

@@ -23,6 +23,7 @@ from attention_jax.functional.scores import Score
 from attention_jax.models.decoder_only_config import PRESETS, DecoderOnlyConfig
 from attention_jax.models.decoder_only_layers import SPREAD, DecoderOnlyLayer, Past, normalisation
 from attention_jax.models.decoder_only_sequence import positions_in, to_the_front
+from attention_jax.models.depth import depth, in_a_row
 from attention_jax.models.places import Place
 from attention_jax.models.transformer_layers import Arrange, Pass, as_it_is
 from attention_jax.modules import Dense, Embedding
@@ -124,15 +125,12 @@ class DecoderOnly(nnx.Module):
         x = self._enter(tokens, positions, tokens.shape[1], one)
         streams = self._streams(rng)
         x = dropout(x, self.config.dropout, streams.pop())
-        # Layers that are run again for their gradient would show `explain` and `heads` two passes.
-        again = self.config.remat and look is None and heads is None
-        for layer in self.layers:
+        rngs = [(streams.pop(), streams.pop()) for _ in self.layers]
 
-            def further(x, rngs, layer=layer):
-                return layer(x, positions, mask, rngs, one)[0]
+        def further(layer, x, own):
+            return layer(x, positions, mask, own, one)[0]
 
-            further = jax.checkpoint(further) if again else further
-            x = further(x, (streams.pop(), streams.pop()))
+        x = in_a_row(self.layers, x, further, rngs, **depth(self.config, one))
         logits = arrange(self._logits(x[:, length:]), "B T V")
         if look is None:
             return logits

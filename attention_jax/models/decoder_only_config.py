@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args, get_type_hints
 
 from attention_jax.functional.rotary import BASE
+from attention_jax.models.depth import Remat, known_remat
 from attention_jax.models.places import Head, Place
 
 
@@ -48,11 +49,13 @@ class DecoderOnlyConfig:
     """how many tokens a token sees, itself and those right before it; None: all before it"""
     tied: bool = True
     """one table for tokens and logits; else two"""
-    remat: bool = False
-    """training keeps only what goes into each layer, and computes the rest again (memory for a
-    third more arithmetic)"""
+    remat: bool | Remat = "nothing"
+    """what of each layer training makes again for its gradient, to save memory: everything, for a
+    third more arithmetic, or all but the products of matrices"""
     qkv_bias: bool | None = field(default=None, kw_only=True)
     """the maps to queries, keys and values have a bias; None: as `bias` says"""
+    scan: bool = field(default=False, kw_only=True)
+    """training compiles one layer, and runs it as a loop: for deep models, which compile slowly"""
     output_bias: bool | None = field(default=None, kw_only=True)
     """attention's output projections have a bias; None: as `bias` says"""
     base: float = field(default=BASE, kw_only=True)
@@ -67,6 +70,7 @@ class DecoderOnlyConfig:
 
     def __post_init__(self):
         """Refuses sizes that no model can have."""
+        object.__setattr__(self, "remat", known_remat(self.remat))
         for name in ("vocabulary", "width", "layers", "heads", "feed_forward", "context"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
@@ -161,7 +165,7 @@ PRESETS = {
         norm="rms",
         activation="swiglu",
         tied=False,
-        remat=True,
+        remat="everything",
     ),
 }
 """Those of nanoGPT for Shakespeare on a CPU (0.8 M parameters; `small` is the same with room for a

@@ -19,6 +19,7 @@ from attention_jax.functional.masks import Causal, Lengths
 from attention_jax.functional.positions import sinusoidal
 from attention_jax.functional.scores import Score
 from attention_jax.models.cache import Cache, begun, empty, reordered, repeated, widened
+from attention_jax.models.depth import depth, in_a_row
 from attention_jax.models.places import PARTS, Place
 from attention_jax.models.transformer_config import PRESETS, TransformerConfig
 from attention_jax.models.transformer_layers import (
@@ -103,9 +104,12 @@ class Transformer(nnx.Module):
         memory = self._encode(source, streams, one)
         x = self._embed(self._target_table(), target_in, streams.pop(), one)
         memory_mask = Lengths(_lengths(source))
-        for layer in self.decoder:
-            rngs = [streams.pop() for _ in range(3)]
-            x = layer(x, memory, Causal(), memory_mask, rngs, one)
+        rngs = [[streams.pop() for _ in range(3)] for _ in self.decoder]
+
+        def further(layer, x, own):
+            return layer(x, memory, Causal(), memory_mask, own, one)
+
+        x = in_a_row(self.decoder, x, further, rngs, **depth(self.config, one))
         logits = arrange(self.logits(x), "B T V")
         if look is None:
             return logits
@@ -173,8 +177,12 @@ class Transformer(nnx.Module):
         # Nobody reads padding, but the backward pass multiplies what it holds by zero.
         x = jnp.where((source != 0)[..., None], x, 0)
         mask = Lengths(_lengths(source))
-        for layer in self.encoder:
-            x = layer(x, mask, [streams.pop(), streams.pop()], one)
+        rngs = [[streams.pop(), streams.pop()] for _ in self.encoder]
+
+        def further(layer, x, own):
+            return layer(x, mask, own, one)
+
+        x = in_a_row(self.encoder, x, further, rngs, **depth(self.config, one))
         return self.encoder_norm(x) if self.config.norm == "pre" else x
 
     def _target_table(self) -> Embedding:

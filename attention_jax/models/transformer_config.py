@@ -6,6 +6,7 @@ Source: Vaswani et al. 2017, table 3 (`base`, `big`); Wu et al. 2021 (`tiny`).
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from attention_jax.models.depth import Remat, known_remat
 from attention_jax.models.places import PARTS, Head, Part, Place
 
 Positions = Literal["sinusoidal", "none", "relative", "t5", "rotary", "alibi"]
@@ -53,11 +54,18 @@ class TransformerConfig:
     but for what the decoder's mask hides"""
     reach: int = 16
     """r: relative positions tell distances up to r apart, T5's buckets those up to 8r"""
+    remat: bool | Remat = field(default="nothing", kw_only=True)
+    """what of each layer training makes again for its gradient, to save memory: everything, for a
+    third more arithmetic, or all but the products of matrices"""
+    scan: bool = field(default=False, kw_only=True)
+    """training compiles one layer of a kind, and runs it as a loop: for deep models, which compile
+    slowly; layers with other numbers of heads than their neighbours stay apart"""
     kind: Literal["transformer"] = field(default="transformer", kw_only=True)
     """which model this is a config of"""
 
     def __post_init__(self):
         """Refuses sizes that no model can have."""
+        object.__setattr__(self, "remat", known_remat(self.remat))
         for name in ("vocabulary", "width", "encoder_layers", "decoder_layers", "feed_forward"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
