@@ -8,9 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from attention_jax.functional.mask_parts import Parts, counts
-
-LANES = 128  # of a TPU vector: tiles are multiples of it
-TILE = 512  # the largest tile of queries and of sources; with the kernel's own, 128, it crawls
+from attention_jax.functional.splash_tiles import tiles
 
 
 def run_splash(
@@ -36,7 +34,9 @@ def run_splash(
 
     *batch, length, heads, _ = query.shape
     sources, groups = key.shape[-3:-1]
-    (T, tile_T), (S, tile_S) = _tiles(length), _tiles(sources)
+    features = max(query.shape[-1], value.shape[-1])
+    cut = tiles(length, sources, features, query.dtype.itemsize, mask.low, mask.high)
+    T, S = cut.padded
     if mask.low is None and mask.high is None:
         band: Any = kernels.FullMask((T, S))
     else:
@@ -51,12 +51,14 @@ def run_splash(
         head_shards=1,
         q_seq_shards=1,
         block_sizes=kernels.BlockSizes(
-            block_q=tile_T,
-            block_kv=tile_S,
-            block_q_dkv=tile_T,
-            block_kv_dkv=tile_S,
-            block_q_dq=tile_T,
-            block_kv_dq=tile_S,
+            block_q=cut.queries,
+            block_kv=cut.sources,
+            block_kv_compute=cut.at_once,
+            block_q_dkv=cut.queries,
+            block_kv_dkv=cut.sources,
+            block_kv_dkv_compute=cut.at_once,
+            block_q_dq=cut.queries,
+            block_kv_dq=cut.sources,
         ),
         attn_logits_soft_cap=cap,
         interpret=interpret,
@@ -71,13 +73,6 @@ def run_splash(
     output = output.reshape(-1, heads, T, value.shape[-1])
     output = jnp.swapaxes(output[:, :, :length], -3, -2)
     return output.reshape(*query.shape[:-1], value.shape[-1])
-
-
-def _tiles(length: int) -> tuple[int, int]:
-    """The length padded, and its tile: as large as may be, with little padding."""
-    count = -(-length // TILE)
-    tile = -(-length // (count * LANES)) * LANES
-    return count * tile, tile
 
 
 def _heads_first(x: Array, length: int) -> Float[Array, "B H T K"]:

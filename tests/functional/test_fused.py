@@ -25,7 +25,7 @@ from attention_jax.functional import (
     attend,
     fused,
     softmax,
-    splash_kernel,
+    splash_tiles,
 )
 from attention_jax.functional.biases import ALiBi
 from attention_jax.functional.mask_parts import Parts, parts, seeing
@@ -99,7 +99,7 @@ def _same(found, wanted, arrays, tolerance=2e-5):
 
 @pytest.fixture
 def small_tiles(monkeypatch):
-    monkeypatch.setattr(splash_kernel, "TILE", 128)
+    monkeypatch.setattr(splash_tiles, "LARGEST", 128)
 
 
 @pytest.mark.parametrize(
