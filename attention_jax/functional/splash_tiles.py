@@ -12,9 +12,9 @@ splash_tiles.py`, jax 0.12, libtpu 0.0.50): cycles of a tile, a thousand logits 
 | 1,024 x 1,024, sources by 512 | 4.5 | 5.7 | 7.0 |
 
 So tiles shall be large, as long as a mask does not hide much of what they then compute in vain.
-Beyond 512 they save steps of the grid, whether their tile is skipped or not; that each costs a third
-of a microsecond is assumed. Published settings agree: 1,024 made the kernel faster by a third on a
-v6e (axlearn, pull request 958), and "generally larger is better but not the largest is best"
+Beyond 512 they save steps of the grid, whether their tile is skipped or not; that each costs a
+third of a microsecond is assumed. Published settings agree: 1,024 made the kernel faster by a third
+on a v6e (axlearn, pull request 958), and "generally larger is better but not the largest is best"
 (MaxText, pull request 898).
 """
 
@@ -112,7 +112,7 @@ def steps(choice: Tiles, low: int | None, high: int | None) -> tuple[int, int]:
 
     Every row of tiles has as many steps as that with the most tiles.
     """
-    (T, S), first = choice.padded, np.arange(0, choice.padded[0], choice.queries)
+    (_, S), first = choice.padded, np.arange(0, choice.padded[0], choice.queries)
     begin = np.zeros_like(first) if low is None else np.clip(first + low, 0, S)
     end = np.full_like(first, S)
     if high is not None:
