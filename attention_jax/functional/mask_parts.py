@@ -33,6 +33,12 @@ class Parts:
         stop = queries if self.low is None else min(queries, sources - self.low)
         return range(first, stop) if sources else range(0)
 
+    def sees_itself(self) -> bool:
+        """Whether surely every query sees the source at its own place: packed texts, say."""
+        own = all(part.keys is None for part in self.segments)
+        band = (self.low is None or self.low <= 0) and (self.high is None or self.high >= 0)
+        return bool(self.segments) and own and band and not self.lengths and self.rest is None
+
 
 def parts(mask: Mask | Array | None) -> Parts:
     """What the mask is made of."""
@@ -79,8 +85,8 @@ def counts(
 def seeing(mask: Mask | Array | None, shape: tuple[int, ...]) -> Bool[Array, "..."] | None:
     """The queries that see anything, broadcastable to `[*B, T, H]`; None where surely all do.
 
-    For bands and lengths this takes O(T). Other masks are looked through row by row, which XLA
-    does without keeping the array.
+    For bands and lengths this takes O(T), for packed texts that see themselves nothing. Other masks
+    are looked through row by row, which XLA may do without keeping the array.
 
     Args:
       mask: True = may attend; an array that broadcasts to the shape, or a mask object.
@@ -88,6 +94,8 @@ def seeing(mask: Mask | Array | None, shape: tuple[int, ...]) -> Bool[Array, "..
     """
     *batch, _, queries, sources = shape
     found = parts(mask)
+    if queries == sources and found.sees_itself():
+        return None
     if mask is not None and (found.segments or found.rest is not None):
         return jnp.swapaxes(jnp.any(visible(mask, shape), axis=-1), -1, -2)
     rows = found.rows(queries, sources)

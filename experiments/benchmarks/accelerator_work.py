@@ -1,6 +1,7 @@
-"""What `accelerator.py` measures: each work made when its turn comes, tiny where it is only tried."""
+"""What `accelerator.py` measures: made when its turn comes, and tiny where it is only tried."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -80,6 +81,7 @@ def _attention(
     import attention_jax as aj
 
     batch, heads = (1, 2) if smoke else (max(1, TOKENS // length), WIDTH // features)
+    mask: Any
     mask, pairs = mask_of(name, batch, length)
     if dense and mask is not None:
         seen = aj.functional.masks.visible(mask, (batch, heads, length, length))
@@ -139,7 +141,9 @@ def _step(config: Any, rows: int, length: int):
     optimizer = optax.adam(1e-4, b1=0.9, b2=0.98)
     state = jax.jit(lambda: initial_state(make, optimizer, 0))()
     ids = np.random.default_rng(0).integers(3, config.vocabulary, (3, rows, length), np.int32)
-    batch = Batch(*jax.device_put(list(ids)), jax.device_put(np.ones((rows, length), np.float32)))
+    source, target_in, target_out = jax.device_put(list(ids))
+    weights = jax.device_put(np.ones((rows, length), np.float32))
+    batch = Batch(source, target_in, target_out, weights)
     loss = mean_loss(graph, smoothing=0.1)
     plain = partial(attend, backend="reference")
     forward = jax.make_jaxpr(lambda *given: loss(*given, None, attend=plain))(state.params, batch)
@@ -172,10 +176,10 @@ def _members(heads: tuple[int, ...], seeds: int, smoke: bool):
     from attention_jax.training.optimizer import OptimizerConfig
     from attention_jax.training.population import PopulationPrograms, Traits
 
-    layers = {"encoder_layers": 1, "decoder_layers": 1} if smoke else {}
-    config = TransformerConfig(
-        vocabulary=64 if smoke else 10_000, width=16 if smoke else 128, heads=heads[-1], **layers
-    )
+    config = TransformerConfig(heads=heads[-1])
+    if smoke:
+        sizes = {"vocabulary": 64, "width": 16, "encoder_layers": 1, "decoder_layers": 1}
+        config = replace(config, **sizes)
     programs = PopulationPrograms(
         lambda rngs: Transformer(config, rngs=rngs),
         OptimizerConfig(),
@@ -188,13 +192,13 @@ def _members(heads: tuple[int, ...], seeds: int, smoke: bool):
     )
     rows, length = (2, 8) if smoke else (64, 32)
     chance = np.random.default_rng(0)
-    batches = {
-        seed: Batch(
-            *chance.integers(3, config.vocabulary, (3, rows, length), np.int32),
-            np.ones((rows, length), np.float32),
+    batches = {}
+    for seed in range(seeds):
+        source, target_in, target_out = chance.integers(
+            3, config.vocabulary, (3, rows, length), np.int32
         )
-        for seed in range(seeds)
-    }
+        weights = np.ones((rows, length), np.float32)
+        batches[seed] = Batch(source, target_in, target_out, weights)
     state = programs.stack([programs.single.start(one.seed) for one in programs.members])
     batch = programs.batch(batches)
 

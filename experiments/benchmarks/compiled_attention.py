@@ -52,8 +52,9 @@ def mask_of(name: str, batch: int, length: int) -> tuple[Any, int]:
     import attention_jax as aj
 
     places = np.arange(length)
-    real = np.linspace(length // 2, length, batch).astype(np.int32)
-    texts = aj.Segments(np.broadcast_to(places // TEXT + 1, (batch, length)))
+    real: Any = np.linspace(length // 2, length, batch).astype(np.int32)
+    ids: Any = np.broadcast_to(places // TEXT + 1, (batch, length))
+    texts = aj.Segments(ids)
     sizes = np.bincount(places // TEXT)
     return {
         "none": (None, batch * length**2),
@@ -112,6 +113,7 @@ def compiled(case: dict[str, Any], device: str, dumped: Path) -> dict[str, Any]:
     program = program.compile()
     seconds = time.perf_counter() - began
     text, memory, cost = program.as_text(), program.memory_analysis(), program.cost_analysis() or {}
+    assert text is not None and memory is not None
     # Two products of matrices forward, and five backward, where one of them is made again.
     flops = 4 * float(pairs) * heads * features * (3.5 if both else 1)
     traffic = memory.argument_size_in_bytes + memory.output_size_in_bytes

@@ -49,10 +49,15 @@ def compiled(case: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     from attention_jax.parallel.topologies import Topology
 
-    small = {"block_q": 128, "block_kv": 128, "block_q_dkv": 128, "block_kv_dkv": 128}
+    small: dict[str, Any] = {
+        "block_q": 128,
+        "block_kv": 128,
+        "block_q_dkv": 128,
+        "block_kv_dkv": 128,
+    }
     small |= {"block_q_dq": 128, "block_kv_dq": 128}
     tail = "" if case["pass"] == "fwd" else f"_{case['pass']}"
-    given = {f"block_q{tail}": case["q"], f"block_kv{tail}": case["kv"]}
+    given: dict[str, Any] = {f"block_q{tail}": case["q"], f"block_kv{tail}": case["kv"]}
     if case["pass"] != "dq":
         given[f"block_kv{tail}_compute"] = case["compute"]
     band = splash_attention.LocalMask((LENGTH, LENGTH), (None, 0), 0)
@@ -94,7 +99,7 @@ def scheduled(
     found, band = kernels(folder), parts(mask)
     cut = tiles(length, length, features, 2, band.low, band.high)
     # For the gradients of keys and values rows are of sources, and their tiles of queries.
-    turned = Tiles(cut.sources, cut.queries, cut.at_once, cut.padded[::-1])
+    turned = Tiles(cut.sources, cut.queries, cut.at_once, (cut.padded[1], cut.padded[0]))
     low, high = (None if end is None else -end for end in (band.high, band.low))
     cycles = {}
     for name, kernel in found.items():

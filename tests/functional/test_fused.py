@@ -35,6 +35,7 @@ T, S = 139, 165  # several tiles of 128, and no multiple of anything
 RNG = np.random.default_rng(0)
 SEGMENTS = Segments(RNG.integers(-3, 4, (2, T)), RNG.integers(-3, 3, (2, S)))
 LENGTHS = Lengths(jnp.array([0, 77]))
+IDS = jnp.array([[1, 1, 1, 2, 2, 3, 3, 3, 0], [1, 2, 2, 2, 2, 2, 0, 0, 0]])
 DENSE = RNG.random((2, 1, T, S)) < 0.02  # some rows see nothing
 
 BANDS = {
@@ -250,6 +251,25 @@ def test_which_rows_see_something():
         wanted = np.broadcast_to(array, shape).any(-1).swapaxes(-1, -2)
         found = np.broadcast_to(True if sees is None else np.asarray(sees), wanted.shape)
         np.testing.assert_array_equal(found, wanted, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("mask", "known"),
+    [
+        (Segments(IDS), True),
+        (Causal() & Segments(IDS), True),
+        (Window(2, 0) & Segments(IDS), True),
+        (Causal(-1) & Segments(IDS), False),
+        (Segments(IDS, IDS[:, ::-1]), False),
+        (Segments(IDS) & Lengths(jnp.array([5, 2])), False),
+        (Segments(IDS) & ~Prefix(1), False),
+    ],
+)
+def test_packed_texts_see_themselves_which_costs_nothing(mask, known):
+    sees = seeing(mask, (2, 4, 9, 9))
+    wanted = np.asarray(mask.array(9, 9)).any(-1)
+    assert (sees is None) == known
+    assert wanted.all() if known else (np.asarray(sees)[..., 0] == wanted[:, 0]).all()
 
 
 HALF = {"dtype": jnp.bfloat16}
