@@ -73,17 +73,15 @@ def in_a_row(
 
             x = _again(further, remat)(x, own)
         return x
-    cut = [nnx.split(layer, nnx.Param, ...) for layer in layers]
-    parts = zip([(graph, params) for graph, params, _ in cut], rngs, strict=True)
-    for _, group in itertools.groupby(parts, key=lambda part: _shapes(part[0][1])):
-        graphs, given = zip(*group, strict=True)
-        graph, nothing = graphs[0][0], cut[0][2]
+    cut = [(*nnx.split(layer), own) for layer, own in zip(layers, rngs, strict=True)]
+    for _, group in itertools.groupby(cut, key=lambda part: _shapes(part[1])):
+        graphs, *given = zip(*group, strict=True)
 
-        def one(x, layer_and_rngs, graph=graph, rest=nothing):
-            params, own = layer_and_rngs
-            return call(nnx.merge(graph, params, rest), x, own), None
+        def one(x, layer, graph=graphs[0]):
+            params, own = layer
+            return call(nnx.merge(graph, params), x, own), None
 
-        each = [(params, own) for (_, params), own in zip(graphs, given, strict=True)]
+        each = list(zip(*given, strict=True))
         if len(each) == 1:
             x = _again(one, remat)(x, each[0])[0]
         else:
