@@ -110,7 +110,7 @@ def written(
     return jax.lax.dynamic_update_slice_in_dim(kept, new, position, kept.ndim - 2)
 
 
-def in_a_row(kept: Float[Array, "B G *W T K"]) -> Float[Array, "B W*T G K"]:
+def as_sources(kept: Float[Array, "B G *W T K"]) -> Float[Array, "B W*T G K"]:
     """Keys or values as sources of an attention, those of all hypotheses one behind another."""
     rows, groups, *places, features = kept.shape
     return turned(kept.reshape(rows, groups, math.prod(places), features))

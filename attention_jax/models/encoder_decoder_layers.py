@@ -16,7 +16,7 @@ from attention_jax.functional.biases import Bias
 from attention_jax.functional.layers import dropout
 from attention_jax.functional.masks import Causal, Mask
 from attention_jax.functional.recall import recall
-from attention_jax.models.cache import in_a_row, turned, written
+from attention_jax.models.cache import as_sources, turned, written
 from attention_jax.models.places import Place
 from attention_jax.models.transformer_layers import Pass
 from attention_jax.modules import Dense, LayerNorm, MultiHeadAttention, RMSNorm
@@ -141,7 +141,7 @@ class DecoderLayer(nnx.Module):
             key, value = written(key, new_key, position), written(value, new_value, position)
             query = self.attention.queries(rows)
             how: dict[str, Any] = {"score": one.score, "attend": partial(recall, bias=bias)}
-            return self.attention.read(query, in_a_row(key), in_a_row(value), seen, **how)
+            return self.attention.read(query, as_sources(key), as_sources(value), seen, **how)
 
         def read_source(rows):
             source = turned(cross_key), turned(cross_value)

@@ -15,7 +15,7 @@ from attention_jax.functional import attend, scaled_dot
 from attention_jax.functional.masks import Mask
 from attention_jax.functional.recall import recall
 from attention_jax.functional.scores import Score
-from attention_jax.models.cache import in_a_row, turned, written
+from attention_jax.models.cache import as_sources, turned, written
 from attention_jax.models.places import Place
 from attention_jax.models.transformer_config import TransformerConfig
 from attention_jax.modules import FeedForward, MultiHeadAttention, RelativeAttention, Residual
@@ -113,7 +113,7 @@ class DecoderLayer(nnx.Module):
             new_key, new_value = self.attention.sources(rows, position)
             query = self.attention.queries(rows, position)
             key, value = written(key, new_key, position), written(value, new_value, position)
-            past = in_a_row(key), in_a_row(value)
+            past = as_sources(key), as_sources(value)
             return self.attention.read(query, *past, seen, attend=recall, begin=position)
 
         def read_source(rows):
