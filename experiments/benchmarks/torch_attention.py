@@ -1,27 +1,43 @@
-"""The peer of attention.py: PyTorch's flash kernel for CPUs."""
+"""The peer of attention.py: PyTorch's flash kernel for CPUs, in the layout that it likes best."""
 
 import os
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-version = torch.__version__
+from experiments.benchmarks import inputs
+from experiments.benchmarks.bench.prepared import Prepared
 
 
-def make_call(name: str, size: dict, causal: bool, both: bool):
-    """One call of PyTorch's scaled_dot_product_attention, in the layout that it likes best."""
-    assert name == "torch"
-    torch.manual_seed(0)
+def prepare(case: dict) -> Prepared:
+    """One call of `scaled_dot_product_attention` on [B, H, T, K]."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    shape = [size[name] for name in ("batch", "heads", "length", "features")]
-    *arrays, d_output = (torch.randn(shape) for _ in range(4))
+    batch, length, heads, features, kind = (
+        case[name] for name in ("batch", "length", "heads", "features", "mask")
+    )
+    shape = batch, length, heads, features
+    arrays = [
+        torch.from_numpy(inputs.normal(shape, seed)).transpose(1, 2).contiguous()
+        for seed in range(3 + case["both"])
+    ]
+    mask = None
+    if kind == "padding":
+        counts = torch.tensor(inputs.ragged(batch, length))
+        mask = (torch.arange(length) < counts[:, None])[:, None, None, :]
+    elif kind == "bias":
+        mask = torch.from_numpy(inputs.normal((1, heads, length, length), 9))
+    how = {"attn_mask": mask, "is_causal": kind == "causal"}
 
     def call():
-        if not both:
+        if not case["both"]:
             with torch.no_grad():
-                scaled_dot_product_attention(*arrays, is_causal=causal)
-            return
-        leaves = [x.detach().requires_grad_() for x in arrays]
-        scaled_dot_product_attention(*leaves, is_causal=causal).backward(d_output)
+                return [scaled_dot_product_attention(*arrays, **how)]
+        leaves = [x.detach().requires_grad_() for x in arrays[:3]]
+        output = scaled_dot_product_attention(*leaves, **how)
+        output.backward(arrays[3])
+        return [output.detach(), *(leaf.grad for leaf in leaves)]
 
-    return call
+    def look(found):
+        return inputs.numbers(x.transpose(1, 2).contiguous().numpy() for x in found)
+
+    return Prepared(call, look, f"torch {torch.__version__}, SDPA", ahead=True)
