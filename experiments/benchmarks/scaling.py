@@ -70,15 +70,16 @@ def serve(given: dict[str, Any]) -> None:
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", given["devices"])
     import numpy as np
-    from training_step import make_batch
 
     from attention_jax.data.batches import Batch
     from attention_jax.models.transformer import Transformer, TransformerConfig
     from attention_jax.parallel.engines import engine, programs_on
     from attention_jax.training.optimizer import OptimizerConfig
+    from experiments.benchmarks import inputs
 
     size = given["size"] | {"rows": given["rows"]}
-    arrays = {name: np.asarray(rows, np.int32) for name, rows in make_batch(size).items()}
+    pairs = inputs.pairs(size["vocabulary"], size["rows"], size["length"])
+    arrays = {name: np.asarray(rows, np.int32) for name, rows in pairs.items()}
     batch = Batch(**arrays, weights=np.ones(arrays["source"].shape, np.float32))
     fields = {name: value for name, value in size.items() if name not in ("rows", "length")}
     config = TransformerConfig(**fields, dropout=0.0)

@@ -15,6 +15,18 @@ TRAINING_STEP = {
     ),
 }  # fmt: skip
 
+# An LSTM encoder and decoder, by width and layers; 64 sentences of 32 tokens on each side.
+RECURRENT_STEP = {
+    f"{width} x {layers}": dict(vocabulary=8_192, width=width, layers=layers, rows=64, length=32)
+    for width in (256, 512)
+    for layers in (1, 2)
+}
+
+# nanoGPT's setting for Shakespeare on a CPU.
+LANGUAGE_STEP = dict(
+    vocabulary=68, width=128, layers=4, heads=4, feed_forward=512, context=64, rows=12,
+)  # fmt: skip
+
 # Of translation, as a Marian: 32 tokens in, 32 out.
 DECODING: dict[str, Any] = dict(
     vocabulary=8_192, width=256, encoder_layers=3, decoder_layers=3, encoder_heads=4,

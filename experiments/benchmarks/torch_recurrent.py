@@ -5,9 +5,13 @@ tokens, target tokens and logits, dropout on embedded tokens, between layers and
 Adam, label smoothing by `cross_entropy`. Run by `recurrent_step.py` in a process of its own.
 """
 
+import os
+
 import torch
 from torch import nn
 from torch.nn import functional
+
+from experiments.benchmarks.bench.prepared import Prepared
 
 
 class Seq2Seq(nn.Module):
@@ -28,17 +32,17 @@ class Seq2Seq(nn.Module):
         return self.projection(self.dropout(hidden))
 
 
-def make_step(size: dict, dropout: float, batch: dict):
-    """A function that does one training step and returns its loss."""
+def prepare(fields: dict, batch: dict) -> Prepared:
+    """One training step."""
     torch.manual_seed(0)
-    torch.set_num_threads(2)
-    model = Seq2Seq(size["vocabulary"], size["width"], size["layers"], dropout).train()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    model = Seq2Seq(**fields).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, betas=(0.9, 0.98), eps=1e-8)
     source, target_in, target_out = (
         torch.tensor(batch[name]) for name in ("source", "target_in", "target_out")
     )
 
-    def step() -> float:
+    def call() -> float:
         optimizer.zero_grad(set_to_none=True)
         logits = model(source, target_in)
         loss = functional.cross_entropy(
@@ -48,4 +52,4 @@ def make_step(size: dict, dropout: float, batch: dict):
         optimizer.step()
         return loss.item()
 
-    return step, f"torch {torch.__version__} eager"
+    return Prepared(call, lambda loss: [loss], f"torch {torch.__version__}, eager")

@@ -1,15 +1,18 @@
 """The peer: the same encoder-decoder in PyTorch eager, as a user of PyTorch would write it.
 
 Post-layer-norm, no biases in the attention projections, one embedding table for both sides and the
-logits, `scaled_dot_product_attention`, Adam, label smoothing by `cross_entropy`. Run by
-`training_step.py` in a process of its own; PyTorch is no dependency of the package.
+logits, `scaled_dot_product_attention`, Adam, label smoothing by `cross_entropy`; or with what
+PyTorch offers to be faster. Run by `training_step.py` in a process of its own.
 """
 
 import math
+import os
 
 import torch
 from torch import nn
 from torch.nn import functional
+
+from experiments.benchmarks.bench.prepared import Prepared
 
 
 class Attention(nn.Module):
@@ -80,25 +83,32 @@ class Transformer(nn.Module):
         return x @ self.table.T
 
 
-def make_step(size: dict, dropout: float, batch: dict):
-    """A function that does one training step and returns its loss."""
+def prepare(contender: str, fields: dict, batch: dict) -> Prepared:
+    """One training step: "torch", or with "fused" Adam, under "compile", or in "bfloat16"."""
     torch.manual_seed(0)
-    torch.set_num_threads(2)
-    size = {name: value for name, value in size.items() if name != "rows"}
-    model = Transformer(**size, dropout=dropout).train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, betas=(0.9, 0.98), eps=1e-8)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    how = contender.removeprefix("torch").strip()
+    length = len(batch["source"][0])
+    model = Transformer(**fields, length=length).train()
+    # All but plain eager have what PyTorch offers to tune: one kernel for Adam.
+    fused = {"fused": True} if how else {}
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, betas=(0.9, 0.98), eps=1e-8, **fused)
     source, target_in, target_out = (
         torch.tensor(batch[name]) for name in ("source", "target_in", "target_out")
     )
+    run = torch.compile(model) if how == "compile" else model
 
-    def step() -> float:
+    def call() -> float:
         optimizer.zero_grad(set_to_none=True)
-        logits = model(source, target_in)
-        loss = functional.cross_entropy(
-            logits.flatten(0, 1), target_out.flatten(), ignore_index=0, label_smoothing=0.1
-        )
+        with torch.autocast("cpu", torch.bfloat16, enabled=how == "bfloat16"):
+            logits = run(source, target_in)
+            loss = functional.cross_entropy(
+                logits.flatten(0, 1), target_out.flatten(), ignore_index=0, label_smoothing=0.1
+            )
         loss.backward()
         optimizer.step()
         return loss.item()
 
-    return step, f"torch {torch.__version__} eager"
+    label = {"": "eager", "fused": "eager, fused Adam", "compile": "torch.compile, fused Adam",
+             "bfloat16": "eager, fused Adam, autocast to bfloat16"}[how]  # fmt: skip
+    return Prepared(call, lambda loss: [loss], f"torch {torch.__version__}, {label}")

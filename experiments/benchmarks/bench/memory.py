@@ -2,6 +2,8 @@
 
 import contextlib
 import ctypes
+import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,17 @@ def resident(field: str) -> float:
 
 
 def give_back() -> None:
-    """Gives freed memory back to the system, where the C library is glibc."""
+    """Gives freed memory back to the system, where the C library is glibc.
+
+    Libraries free what a call took in threads of their own, a little later: it is waited for, about
+    until the process stops shrinking.
+    """
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+        trim, before = ctypes.CDLL(None).malloc_trim, math.inf
+        for _ in range(20):
+            time.sleep(0.05)
+            trim(0)
+            now = resident("VmRSS")
+            if now > before - 1:
+                break
+            before = now
