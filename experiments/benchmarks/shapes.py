@@ -27,14 +27,21 @@ LANGUAGE_STEP = dict(
     vocabulary=68, width=128, layers=4, heads=4, feed_forward=512, context=64, rows=12,
 )  # fmt: skip
 
-# Of translation, as a Marian: 32 tokens in, 32 out.
+# Of translation, as a Marian: as many tokens in as out.
 DECODING: dict[str, Any] = dict(
     vocabulary=8_192, width=256, encoder_layers=3, decoder_layers=3, encoder_heads=4,
     decoder_heads=4, encoder_feed_forward=1_024, decoder_feed_forward=1_024,
 )  # fmt: skip
+
+DECODING_LENGTH = 32
 
 # Attention alone: 8 heads of 64 features, float32. Short ones in a batch, as they come in training.
 ATTENTION = [
     dict(batch=8 if length <= 1_024 else 1, length=length, heads=8, features=64)
     for length in (128, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384)
 ]  # fmt: skip
+
+# A whole multi-head attention, projections included, in the width of attention alone.
+ATTENTION_MODULE = [
+    dict(batch=batch, length=length, width=512, heads=8) for batch, length in ((8, 512), (1, 2_048))
+]
