@@ -17,7 +17,7 @@ help:
 	@echo "make pretrained   a small pretrained encoder (91 MB) for the ninth notebook"
 	@echo "make lint         ruff, pyright and the import rules"
 	@echo "make doctor       looks at this machine and says what to mend"
-	@echo "make bench        times a training step against PyTorch: ARGS='--torch PYTHON'"
+	@echo "make bench        speed beside PyTorch and others: ARGS='--torch PYTHON'"
 	@echo "make lock         pins the dependencies anew"
 	@echo "make clean        removes the environment and the caches, never your runs"
 	@echo
@@ -72,9 +72,9 @@ lock: setup
 	  --extra views --extra notebooks --extra test --extra lint --extra house \
 	  --no-header --no-emit-index-url --no-emit-find-links --no-annotate -q -o requirements.lock $(ARGS)
 
-# PyTorch is no part of this environment: make bench ARGS='--torch /path/to/a/python/with/torch'
+# The peers are no part of this environment: make bench ARGS='--torch /path/to/a/python/with/torch'
 bench: setup
-	@$(RUN) experiments/benchmarks/training_step.py --jax $(RUN) $(ARGS)
+	@$(RUN) -m experiments.benchmarks $(ARGS)
 
 # By its path: it must speak even where attention_jax cannot be imported.
 doctor: setup

@@ -11,7 +11,7 @@ logits or of bias is left out.
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from experiments.benchmarks import inputs
 from experiments.benchmarks.bench import command
-from experiments.benchmarks.bench.entry import Entry
+from experiments.benchmarks.bench.entry import Contender, Entry
 from experiments.benchmarks.bench.prepared import Prepared, unknown
 from experiments.benchmarks.shapes import ATTENTION
 
@@ -82,12 +82,16 @@ def prepare_jax(contender: str, case: dict) -> Prepared:
         output, backward = jax.vjp(of, query, key, value)
         return output, *backward(d_output)
 
+    label = contender
+    if contender in BACKENDS:
+        options = {"mask": aj.Causal() if kind == "causal" else None, **more}
+        label = aj.plan_attention(*arrays[:3], **options, backend=BACKENDS[contender]).backend
     given = *arrays, more, counts
     compiled = jax.jit(both if case["both"] else attend).lower(*given).compile()
     return Prepared(
         lambda: jax.block_until_ready(compiled(*given)),
         lambda found: inputs.numbers(np.asarray(x) for x in jax.tree.leaves(found)),
-        f"jax {jax.__version__}, {contender}",
+        f"jax {jax.__version__}, {label}",
         ahead=True,
     )
 
@@ -119,24 +123,28 @@ def fits(contender: str, case: dict, gigabytes: float) -> bool:
     return kept <= gigabytes
 
 
-def groups(options: argparse.Namespace) -> Iterator[list[Entry]]:
+def entries(
+    who: Sequence[Contender], size: dict, masks: Sequence[str], both: bool, gigabytes: float
+) -> list[Entry]:
     """The masks of one size and pass take turns."""
+    full, found = title(case(size, "none", both)), []
+    for mask in masks:
+        this, beside = case(size, mask, both), None if mask == "none" else full
+        found += [
+            Entry(MODULE, one, this, title(this), TOLERANCE, beside)
+            for one in who
+            if fits(one.asked, this, gigabytes)
+        ]
+    return found
+
+
+def groups(options: argparse.Namespace) -> Iterator[list[Entry]]:
+    """One size after another, forward, then both passes."""
     who = command.contenders(options, CONTENDERS)
     for both in (False, True):
         for size in ATTENTION:
-            if options.lengths and size["length"] not in options.lengths:
-                continue
-            full = title(case(size, "none", both))
-            cases = [case(size, mask, both) for mask in options.masks]
-            yield [
-                Entry(
-                    MODULE, one, this, title(this), TOLERANCE,
-                    beside=None if this["mask"] == "none" else full,
-                )
-                for this in cases
-                for one in who
-                if fits(one.asked, this, options.gigabytes)
-            ]  # fmt: skip
+            if not options.lengths or size["length"] in options.lengths:
+                yield entries(who, size, options.masks, both, options.gigabytes)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -56,7 +57,7 @@ def prepare(contender: str, case: dict) -> Prepared:
     rows, d_output = (jax.numpy.asarray(one) for one in arrays(case))
 
     def forward(params, rows):
-        module = nnx.merge(graph, params)
+        module: Any = nnx.merge(graph, params)
         return module(rows) if contender == "flax" else module(rows, rows)
 
     def both(params, rows, d_output):
@@ -70,7 +71,7 @@ def prepare(contender: str, case: dict) -> Prepared:
         if not case["both"]:
             return inputs.numbers([np.asarray(found)])
         output, d_params, d_rows = found
-        d_parts = nnx.merge(graph, d_params)
+        d_parts: Any = nnx.merge(graph, d_params)
         d_key = np.asarray(d_parts.key.kernel[...]).reshape(width, width)
         return inputs.numbers(np.asarray(one) for one in (output, d_rows, d_key))
 

@@ -13,7 +13,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -23,13 +23,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from experiments.benchmarks import inputs
 from experiments.benchmarks.bench import command
-from experiments.benchmarks.bench.entry import Entry
+from experiments.benchmarks.bench.entry import Contender, Entry
 from experiments.benchmarks.bench.prepared import Prepared, unknown
 from experiments.benchmarks.shapes import DECODING, DECODING_LENGTH
 
 MODULE = "experiments.benchmarks.decoding"
 THEIRS = ("hugging face", "ctranslate2 float32", "ctranslate2 int8")
-OURS: dict[str, dict[str, Any]] = {"attention_jax": {"parts": 1}, "attention_jax halves": {"parts": 2}}
+OURS: dict[str, dict[str, Any]] = {
+    "attention_jax": {"parts": 1},
+    "attention_jax halves": {"parts": 2},
+}
 """what `decoder` is called with; parts of a batch are decoded in threads of their own"""
 CONTENDERS = dict.fromkeys(THEIRS, "torch") | dict.fromkeys(OURS, "jax")
 PEERS = ("hugging face",)
@@ -104,10 +107,11 @@ def write(folder: Path) -> None:
     save(folder, built(), marks=Marks(start=1, ends=(2,)))
 
 
-def entries(options: argparse.Namespace, rows: int, beams: int, folder: Path) -> list[Entry]:
-    """All contenders of one size; the folder is written if a peer needs it."""
-    found, how = [], f"beam {beams}" if beams > 1 else "greedy"
-    for one in command.contenders(options, CONTENDERS):
+def entries(who: Sequence[Contender], rows: int, beams: int, folder: Path) -> list[Entry]:
+    """One size takes turns; the folder is written if a peer needs it and it is not there."""
+    how, case = f"beam {beams}" if beams > 1 else "greedy", {"rows": rows, "beams": beams}
+    found = []
+    for one in who:
         if one.asked in THEIRS:
             if not folder.exists():
                 write(folder)
@@ -115,17 +119,17 @@ def entries(options: argparse.Namespace, rows: int, beams: int, folder: Path) ->
         elif rows < OURS[one.asked]["parts"]:
             continue
         tolerance = 0.0 if beams == 1 and one.asked not in ROUNDED else None
-        case = {"rows": rows, "beams": beams}
-        found.append(Entry(MODULE, one, case, f"{how}, {rows} rows", tolerance))
+        found.append(Entry(MODULE, one, case, f"{how}, rows: {rows}", tolerance))
     return found
 
 
 def groups(options: argparse.Namespace) -> Iterator[list[Entry]]:
     """One size after another."""
+    who = command.contenders(options, CONTENDERS)
     with tempfile.TemporaryDirectory() as parent:
         for beams in options.beams:
             for rows in options.rows:
-                yield entries(options, rows, beams, Path(parent) / "marian")
+                yield entries(who, rows, beams, Path(parent) / "marian")
 
 
 def main() -> None:

@@ -45,3 +45,17 @@ ATTENTION = [
 ATTENTION_MODULE = [
     dict(batch=batch, length=length, width=512, heads=8) for batch, length in ((8, 512), (1, 2_048))
 ]
+
+# How cost grows with the work: one size runs, the others stay; 64 features, float32. What "both"
+# says is how far forward and backward goes.
+COST = {
+    "length": dict(
+        sizes=[2**power for power in range(7, 18)], both=32_768, batch=1, heads=1, theory=(2, 1),
+    ),
+    "batch": dict(
+        sizes=[2**power for power in range(9)], both=256, length=256, heads=8, theory=(1, 1),
+    ),
+    "heads": dict(
+        sizes=[2**power for power in range(7)], both=64, length=1_024, batch=1, theory=(1, 1),
+    ),
+}  # fmt: skip

@@ -11,7 +11,7 @@ call. Weights are drawn by each library, so first losses must be near, not equal
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from experiments.benchmarks import inputs
 from experiments.benchmarks.bench import command
-from experiments.benchmarks.bench.entry import Entry
+from experiments.benchmarks.bench.entry import Contender, Entry
 from experiments.benchmarks.bench.prepared import Prepared, unknown
 from experiments.benchmarks.shapes import TRAINING_STEP
 
@@ -85,18 +85,18 @@ def case(size: str, dropout: float) -> dict:
     return {**TRAINING_STEP[size], "dropout": dropout}
 
 
-def entries(options: argparse.Namespace, size: str, dropout: float) -> list[Entry]:
-    """All contenders of one size."""
-    who = command.contenders(options, CONTENDERS)
+def entries(who: Sequence[Contender], size: str, dropout: float) -> list[Entry]:
+    """One size takes turns."""
     title = f"{size} training step, dropout {dropout:g}"
     return [Entry(MODULE, one, case(size, dropout), title, TOLERANCE) for one in who]
 
 
 def groups(options: argparse.Namespace) -> Iterator[list[Entry]]:
     """One size and dropout after another."""
+    who = command.contenders(options, CONTENDERS)
     for size in options.sizes:
         for dropout in options.dropout:
-            yield entries(options, size, dropout)
+            yield entries(who, size, dropout)
 
 
 def main() -> None:

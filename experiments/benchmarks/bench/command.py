@@ -20,18 +20,22 @@ from experiments.benchmarks.bench.turns import measure
 VERSION = "import importlib.metadata as found; print(found.version('jax'))"
 
 
-def parser(doc: str | None, *, rounds: int = 7, seconds: float = 0.5) -> argparse.ArgumentParser:
+def parser(
+    doc: str | None, *, rounds: int = 7, seconds: float = 0.5, choose: bool = True
+) -> argparse.ArgumentParser:
     """The options of every benchmark; its own may be added.
 
     Args:
       doc: the benchmark's docstring, whose first line is the question.
       rounds: how many, unless the command says so.
       seconds: of a turn, unless the command says so.
+      choose: whether --contenders is one of them.
     """
     found = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
     found.add_argument("--torch", help="an interpreter that has the peers; without: none of them")
     found.add_argument("--jax", nargs="+", default=[sys.executable], help="interpreters")
-    found.add_argument("--contenders", nargs="+", metavar="NAME", help="only these")
+    if choose:
+        found.add_argument("--contenders", nargs="+", metavar="NAME", help="only these")
     found.add_argument("--rounds", type=int, default=rounds)
     found.add_argument("--seconds", type=float, default=seconds, help="about, of a turn")
     found.add_argument("--cores", type=int, default=len(here()), help="that libraries may use")
@@ -41,6 +45,7 @@ def parser(doc: str | None, *, rounds: int = 7, seconds: float = 0.5) -> argpars
         help="keep freed memory, in all processes alike (attention_jax.training.allocator)",
     )  # fmt: skip
     found.add_argument("--out", type=Path, help="a file for the figures: JSON lines go behind its")
+    found.add_argument("--picture", type=Path, help="a file for the ratios as a picture")
     found.add_argument("--against", type=Path, help="an earlier run's; if none: what --out holds")
     return found
 
@@ -59,17 +64,17 @@ def contenders(options: argparse.Namespace, kinds: Mapping[str, str]) -> list[Co
     Raises:
       SystemExit: --contenders names one that there is not, or an interpreter has no jax.
     """
-    chosen = options.contenders or list(kinds)
+    chosen = getattr(options, "contenders", None) or list(kinds)
     if odd := sorted(set(chosen) - set(kinds)):
         raise SystemExit(f"--contenders has {odd}; of {list(kinds)} some would fit")
     found = []
     for name in filter(kinds.get, chosen):
         if kinds[name] == "torch":
-            found += [Contender(name, name, options.torch)] if options.torch else []
+            found += [Contender(name, name, _program(options.torch))] if options.torch else []
             continue
         for python in options.jax:
             shown = name if len(options.jax) == 1 else f"{name}, jax {_jax_version(python)}"
-            found.append(Contender(shown, name, python))
+            found.append(Contender(shown, name, _program(python)))
     if not options.torch and (absent := [name for name in chosen if kinds[name] == "torch"]):
         print(f"without --torch: no {', '.join(absent)}", file=sys.stderr)
     return found
@@ -114,7 +119,12 @@ def run(
             if options.out:  # after each group: the next may take long
                 earlier.append(options.out, (one for one in new if "error" not in one))
     print(show(found))
-    print(*earlier.differences(found, before), sep="\n")
+    for line in earlier.differences(found, before):
+        print(line)
+    if options.picture:
+        from experiments.benchmarks.bench.picture import ratios
+
+        ratios(found, file=options.picture)
     if wrong := failures(found):
         raise SystemExit("\n".join(wrong))
     return found
@@ -133,6 +143,11 @@ def _variables(warm: bool) -> dict[str, str]:
     from attention_jax.training.allocator import warmed
 
     return warmed()
+
+
+def _program(python: str) -> str:
+    """The interpreter by its whole path, for processes elsewhere; what is on the PATH stays."""
+    return os.path.abspath(python) if os.path.dirname(python) else python
 
 
 def _jax_version(python: str) -> str:
