@@ -105,7 +105,7 @@ def title(case: dict) -> str:
     """The case in words."""
     passes = "forward + backward" if case["both"] else "forward"
     mask = "" if case["mask"] == "none" else f", {case['mask']}"
-    return f"{passes}, T = {case['length']:,}{mask}"
+    return f"attention {passes}, T = {case['length']:,}{mask}"
 
 
 def flops(case: dict) -> float:

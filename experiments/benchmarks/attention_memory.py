@@ -10,15 +10,13 @@ import argparse
 import json
 import subprocess
 import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from experiments.benchmarks.bench.memory import peak_above
 
 MEBIBYTE = 2**20
-
-
-def resident(field: str) -> float:
-    """VmRSS (now) or VmHWM (the peak since it was last reset), in MiB."""
-    with open("/proc/self/status") as status:
-        line = next(line for line in status if line.startswith(field))
-    return int(line.split()[1]) / 1024
 
 
 def one(backend: str, length: int, look: bool) -> dict:
@@ -49,11 +47,8 @@ def one(backend: str, length: int, look: bool) -> dict:
         "planned_mib": round(bytes_planned / MEBIBYTE),
     }
     if backend != "reference":
-        before = resident("VmRSS")
-        with open("/proc/self/clear_refs", "w") as reset:
-            reset.write("5")
-        jax.block_until_ready(compiled(*arrays))
-        found["measured_mib"] = round(resident("VmHWM") - before)
+        _, peak = peak_above(lambda: jax.block_until_ready(compiled(*arrays)))
+        found["measured_mib"] = None if peak is None else round(peak)
     return found
 
 

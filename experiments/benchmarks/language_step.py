@@ -8,7 +8,6 @@ process: with several threads that clock would count those that only wait.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,11 +18,12 @@ from experiments.benchmarks import inputs
 from experiments.benchmarks.bench import command
 from experiments.benchmarks.bench.entry import Entry
 from experiments.benchmarks.bench.prepared import Prepared, unknown
+from experiments.benchmarks.bench.process import here
 from experiments.benchmarks.shapes import LANGUAGE_STEP
 
 MODULE = "experiments.benchmarks.language_step"
 CONTENDERS = {"torch": "torch", "torch fused": "torch", "attention_jax": "jax"}
-TOLERANCE = 0.05  # of first losses, from weights of different draws
+TOLERANCE = 0.02  # of first losses, from weights of different draws
 
 
 def prepare(contender: str, case: dict) -> Prepared:
@@ -33,7 +33,7 @@ def prepare(contender: str, case: dict) -> Prepared:
     if contender.startswith("torch"):
         from experiments.benchmarks.torch_language import make_step
 
-        setting = {"fused": contender.endswith("fused"), "cores": len(os.sched_getaffinity(0))}
+        setting = {"fused": contender.endswith("fused"), "cores": len(here())}
         step, label = make_step(case | setting, case["dropout"], batch)
         return Prepared(step, lambda loss: [loss], label)
     if contender != "attention_jax":

@@ -1,17 +1,16 @@
 """The peer of attention.py: PyTorch's flash kernel for CPUs, in the layout that it likes best."""
 
-import os
-
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from experiments.benchmarks import inputs
 from experiments.benchmarks.bench.prepared import Prepared
+from experiments.benchmarks.bench.process import here
 
 
 def prepare(case: dict) -> Prepared:
     """One call of `scaled_dot_product_attention` on [B, H, T, K]."""
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(len(here()))
     batch, length, heads, features, kind = (
         case[name] for name in ("batch", "length", "heads", "features", "mask")
     )

@@ -3,10 +3,10 @@
 Run by `decoding.py` in a process of their own; neither library is a dependency of the package.
 """
 
-import os
 import tempfile
 
 from experiments.benchmarks.bench.prepared import Prepared
+from experiments.benchmarks.bench.process import here
 from experiments.benchmarks.decoding import weighed
 from experiments.benchmarks.shapes import DECODING_LENGTH as LENGTH
 
@@ -16,7 +16,7 @@ def hugging_face(folder: str, source: list, beams: int) -> Prepared:
     import torch
     import transformers
 
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(len(here()))
     model = transformers.MarianMTModel.from_pretrained(folder).eval()
     tokens = torch.tensor(source)
     how = {"num_beams": beams, "min_new_tokens": LENGTH, "max_new_tokens": LENGTH}
@@ -46,7 +46,7 @@ def ctranslate(folder: str, source: list, beams: int, compute: str) -> Prepared:
     spec.config.eos_token, spec.config.unk_token = names[2], names[0]
     spec.validate()
     spec.optimize(quantization="int8" if compute == "int8" else None)
-    cores = len(os.sched_getaffinity(0))
+    cores = len(here())
     with tempfile.TemporaryDirectory() as converted:
         spec.save(converted)
         translator = ctranslate2.Translator(

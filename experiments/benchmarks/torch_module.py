@@ -1,17 +1,16 @@
 """A peer of attention_module.py: `torch.nn.MultiheadAttention`, which packs its projections."""
 
-import os
-
 import torch
 
 from experiments.benchmarks import inputs
 from experiments.benchmarks.attention_module import arrays, kernels
 from experiments.benchmarks.bench.prepared import Prepared
+from experiments.benchmarks.bench.process import here
 
 
 def prepare(case: dict) -> Prepared:
     """One call of self-attention; in evaluation mode forward, which is its fast path."""
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(len(here()))
     width, both = case["width"], case["both"]
     module = torch.nn.MultiheadAttention(width, case["heads"], bias=False, batch_first=True)
     given = {name: torch.from_numpy(one).T for name, one in kernels(case).items()}

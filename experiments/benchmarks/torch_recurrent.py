@@ -5,13 +5,12 @@ tokens, target tokens and logits, dropout on embedded tokens, between layers and
 Adam, label smoothing by `cross_entropy`. Run by `recurrent_step.py` in a process of its own.
 """
 
-import os
-
 import torch
 from torch import nn
 from torch.nn import functional
 
 from experiments.benchmarks.bench.prepared import Prepared
+from experiments.benchmarks.bench.process import here
 
 
 class Seq2Seq(nn.Module):
@@ -35,7 +34,7 @@ class Seq2Seq(nn.Module):
 def prepare(fields: dict, batch: dict) -> Prepared:
     """One training step."""
     torch.manual_seed(0)
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(len(here()))
     model = Seq2Seq(**fields).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, betas=(0.9, 0.98), eps=1e-8)
     source, target_in, target_out = (

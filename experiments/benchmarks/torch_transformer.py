@@ -6,13 +6,13 @@ PyTorch offers to be faster. Run by `training_step.py` in a process of its own.
 """
 
 import math
-import os
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from experiments.benchmarks.bench.prepared import Prepared
+from experiments.benchmarks.bench.process import here
 
 
 class Attention(nn.Module):
@@ -62,6 +62,10 @@ class Transformer(nn.Module):
         sizes = (width, heads, feed_forward, dropout)
         self.encoder = nn.ModuleList([Layer(*sizes, False) for _ in range(encoder_layers)])
         self.decoder = nn.ModuleList([Layer(*sizes, True) for _ in range(decoder_layers)])
+        for layer in (*self.encoder, *self.decoder):
+            for parameter in layer.parameters():
+                if parameter.ndim > 1:
+                    nn.init.xavier_uniform_(parameter)
         self.dropout = nn.Dropout(dropout)
         angle = torch.arange(length)[:, None] * torch.exp(
             torch.arange(0, width, 2) * (-math.log(10_000.0) / width)
@@ -86,7 +90,7 @@ class Transformer(nn.Module):
 def prepare(contender: str, fields: dict, batch: dict) -> Prepared:
     """One training step: "torch", or with "fused" Adam, under "compile", or in "bfloat16"."""
     torch.manual_seed(0)
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(len(here()))
     how = contender.removeprefix("torch").strip()
     length = len(batch["source"][0])
     model = Transformer(**fields, length=length).train()

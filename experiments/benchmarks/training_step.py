@@ -29,7 +29,7 @@ CONTENDERS = {
     "flax": "jax", "attention_jax": "jax", "attention_jax bfloat16": "jax",
 }  # fmt: skip
 PEERS = ("torch", "flax")
-TOLERANCE = 0.05  # of first losses, from weights of different draws
+TOLERANCE = 0.02  # of first losses, from weights of different draws
 
 
 def prepare(contender: str, case: dict) -> Prepared:

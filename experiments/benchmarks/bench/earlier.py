@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-SAME = ("bench", "case", "contender", "label", "versions", "device", "cores", "clock", "allocator")
+SAME = ("bench", "case", "contender", "on", "versions", "device", "cores", "clock", "allocator")
 """what two records must have in common to be of the same work"""
 
 

@@ -31,7 +31,8 @@ def ratios(
     if not shown:
         raise ValueError("found no ratio to another contender; at least one would fit")
     cases = list(dict.fromkeys(f"{one['title']}\n÷ {one['peer']}" for one in shown))
-    names = sorted({one["contender"] for one in shown}, key=lambda name: not name.startswith(OURS))
+    names = dict.fromkeys(one["contender"] for one in shown)
+    names = sorted(names, key=lambda name: not name.startswith(OURS))
     with styled(theme):
         figure = blank(7.2, 1.2 + LINE * len(cases), layout="constrained")
         axes = figure.subplots()

@@ -75,6 +75,7 @@ def prepare(module: str, contender: str, case: dict, clock: Clock) -> tuple[Prep
         found["look"] = prepared.look(first())
         result, found["peak_mib"] = peak_above(prepared.call)
     del result
+    found["on"] = running_on()
     (found["about_s"],) = (
         timed(prepared.call, 1, clock) if found["first_s"] < SOON or not prepared.ahead
         else [found["first_s"]]
@@ -90,6 +91,12 @@ def timed(call: Callable[[], Any], times: int, clock: Clock) -> list[float]:
         call()
         seconds.append(clock() - start)
     return seconds
+
+
+def running_on() -> str:
+    """What jax computes on, if it is there; what else is measured here computes on the CPU."""
+    jax = sys.modules.get("jax")
+    return "cpu" if jax is None else jax.devices()[0].device_kind
 
 
 def versions() -> dict[str, str]:

@@ -40,6 +40,7 @@ def test_results_agree(numbers, others, tolerance, same):
 def record(contender="ours", ms=10.0, spread: float | None = 1.1, **more):
     return {
         "bench": "b", "title": "t", "case": {"n": 1}, "contender": contender, "label": "x 1.0",
+        "on": "cpu",
         "versions": {"x": "1.0"}, "device": "cpu", "cores": [0], "clock": "wall",
         "allocator": "as it is", "when": "2026-11-01", "ms": ms, "min_ms": ms, "spread": spread,
         "peak_mib": 3.4, "prepare_s": 0.5, "first_s": 0.25,
@@ -61,8 +62,9 @@ def test_a_run_that_differs_by_more_than_the_spread_is_told():
 
 
 @pytest.mark.parametrize("other", [
-    {"versions": {"x": "1.1"}}, {"device": "gpu"}, {"cores": [0, 1]}, {"case": {"n": 2}},
-    {"allocator": {"MALLOC_ARENA_MAX": "1"}}, {"contender": "theirs"}, {"clock": "cpu"},
+    {"versions": {"x": "1.1"}}, {"device": "other"}, {"on": "gpu"}, {"cores": [0, 1]},
+    {"case": {"n": 2}}, {"allocator": {"MALLOC_ARENA_MAX": "1"}}, {"contender": "theirs"},
+    {"clock": "cpu"},
 ])  # fmt: skip
 def test_only_like_is_held_against_like(other):
     assert not differences([record(ms=99.0)], [record(**other)])
