@@ -34,7 +34,11 @@ commands:
   profile    show where the time of a run's training step goes
   doctor     check this machine and its packages
 
-attention-jax COMMAND --help lists the options of a command."""
+attention-jax COMMAND --help lists the options of a command. Compiled programs are kept for the next
+time in ~/.cache/attention_jax/compiled; JAX_ENABLE_COMPILATION_CACHE=0 keeps none."""
+
+UNKEPT = ("plan", "profile", "doctor", "-h", "--help")
+"""keep no compiled programs: the first two look at compiling itself"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,8 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def command() -> NoReturn:
     """The whole process: runs the command that it was started with, and ends."""
+    from attention_jax.training.compiled import compiled_cache
     from attention_jax.training.failures import leave
 
+    if sys.argv[1:] and sys.argv[1] not in UNKEPT:
+        compiled_cache()
     leave(main())
 
 

@@ -11,6 +11,9 @@ os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", ".cache/hypothesis")
 # Most of the time goes into compiling: a third of it is LLVM's optimizing, for processes that tests
 # start too. With 0 all is optimized; what is claimed of single bits always is, see `optimized`.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# What commands that tests start compile is kept for nobody: an old program might hide a new fault.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "0")
 
 from pathlib import Path
 

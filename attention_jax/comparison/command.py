@@ -26,6 +26,7 @@ from attention_jax.comparison.workers import Workers
 from attention_jax.experiment import Experiment, prepare
 from attention_jax.options import answered
 from attention_jax.paths import plain_name
+from attention_jax.training.compiled import compiled_cache
 from attention_jax.training.signals import Signals
 
 __all__ = ["SMALL", "Size", "main", "run_all"]
@@ -59,6 +60,7 @@ def main(
     stopped = "stopped; the same command goes on from the last checkpoints"
 
     def work() -> None:
+        compiled_cache()
         plan = planned(build, base, sizes, words, program=program, option=option, sentence=sentence)
         out = plan.out or Path(folder if plan.size == "default" else f"{folder}-{plan.size}")
         command = shlex.join(["python", program, *words])

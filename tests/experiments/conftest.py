@@ -12,5 +12,6 @@ def environment(tmp_path_factory):
     return os.environ | {
         "ATTENTION_JAX_CACHE": str(shared),
         "JAX_COMPILATION_CACHE_DIR": str(shared / "compiled"),
+        "JAX_ENABLE_COMPILATION_CACHE": "1",
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }

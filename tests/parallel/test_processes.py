@@ -57,6 +57,7 @@ class Together:
         words = ["train", "--run", str(folder), "--mesh", mesh, *where]
         environment = dict(os.environ, PYTHONPATH=os.getcwd(), **QUICK)
         environment["JAX_COMPILATION_CACHE_DIR"] = str(folder.parent / "compiled")
+        environment["JAX_ENABLE_COMPILATION_CACHE"] = "1"
         environment.pop("XLA_FLAGS", None)
         self.each = [
             subprocess.Popen(

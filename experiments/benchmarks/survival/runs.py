@@ -161,6 +161,7 @@ class Course:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
         for name in ("JAX_COMPILATION_CACHE_DIR", "ATTENTION_JAX_TRACEBACK"):
             environment.pop(name, None)
+        environment["JAX_ENABLE_COMPILATION_CACHE"] = str(int(cached))
         if cached:
             environment["JAX_COMPILATION_CACHE_DIR"] = str(self.folder / "compiled")
             environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
