@@ -232,18 +232,25 @@ def programs_of(
             )
         counts = [model.heads_at(place) for place in model.places()]
         check_heads(how, [*counts, model.key_value_heads or model.heads])
+        if training.vocabulary_chunk is not None and how.data != how.size:
+            raise ValueError(
+                f"vocabulary_chunk is {training.vocabulary_chunk}, which is for models that are not "
+                f"cut; mesh {how} cuts this one: None, or axes of data alone, would fit"
+            )
     steps = training.steps if training.optimizer.schedule == "cosine" else 0
-    settings = training.smoothing, training.rng, training.compute
+    settings = training.smoothing, training.rng, training.compute, training.vocabulary_chunk
     return _programs(how, model, training.optimizer, steps, *settings)
 
 
 @functools.lru_cache(maxsize=8)
-def _programs(how, model: ModelConfig, optimizer, steps, smoothing, rng, compute) -> Programs:
+def _programs(
+    how, model: ModelConfig, optimizer, steps, smoothing, rng, compute, chunk
+) -> Programs:
     def make_model(rngs):
         return build(model, rngs=rngs)
 
     settings = {"smoothing": smoothing, "rng": rng, "compute": compute}
-    settings["objective"] = objective_of(model)
+    settings["objective"] = objective_of(model, chunk)
     return programs_on(how, make_model, optimizer, steps=steps, **settings)
 
 

@@ -180,6 +180,11 @@ def check(members: Sequence[Experiment]) -> None:
                 )
     _check_heads(members)
     _check_rates(members)
+    if base.training.vocabulary_chunk is not None:
+        raise ValueError(
+            f"training.vocabulary_chunk is {base.training.vocabulary_chunk}; members of a "
+            "population hold all logits: None, or runs of their own, would fit"
+        )
     if base.training.embeddings is not None:
         raise ValueError(
             f"training.embeddings is {base.training.embeddings}; members of a population start by "

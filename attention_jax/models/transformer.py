@@ -75,6 +75,7 @@ class Transformer(nnx.Module):
         score: Score = scaled_dot,
         attend: Attend = attend,
         arrange: Arrange = as_it_is,
+        finish: Callable[[Array], Any] | None = None,
     ):
         """Logits for every target position at once.
 
@@ -90,6 +91,8 @@ class Transformer(nnx.Module):
           score: of all attentions.
           attend: computes all attentions, called as `functional.attend`: to spread long ones.
           arrange: called with activations and their letters; says where they lie on devices.
+          finish: is given the rows that `logits` and `head` take, [B, T, D], and what it returns
+            comes in the logits' place: for losses that never hold them all.
 
         Returns:
           Logits [B, T, V]; with `explain` the pair (logits, `Weights`), or, for a function,
@@ -110,7 +113,7 @@ class Transformer(nnx.Module):
             return layer(x, memory, Causal(), memory_mask, own, one)
 
         x = in_a_row(self.decoder, x, further, rngs, **depth(self.config, one))
-        logits = arrange(self.logits(x), "B T V")
+        logits = arrange(self.logits(x), "B T V") if finish is None else finish(x)
         if look is None:
             return logits
         return logits, _stacked(one.found) if explain is True else one.found
@@ -192,6 +195,13 @@ class Transformer(nnx.Module):
         """How well each token would follow rows that the last decoder layer gave."""
         x = self.decoder_norm(x) if self.config.norm == "pre" else x
         return self.source_embedding.logits(x) if self.config.tied else self.projection(x)
+
+    def head(self, x: Float[Array, "*B D"]) -> tuple[Array, Array, Array | None]:
+        """What `logits` of such rows are made of: rows [*B, D], a table [V, D], no bias."""
+        x = self.decoder_norm(x) if self.config.norm == "pre" else x
+        tied = self.config.tied
+        table = self.source_embedding.table[...] if tied else self.projection.kernel[...].T
+        return x, table, None
 
 
 def _lengths(source: Int[Array, "B S"]) -> Int[Array, " B"]:

@@ -47,6 +47,11 @@ class DryRun(MeshPrograms):
         *,
         sources: bool = True,
     ):
+        if training.vocabulary_chunk is not None:
+            raise ValueError(
+                f"vocabulary_chunk is {training.vocabulary_chunk}; plans are of steps that hold all "
+                "logits: None would fit"
+            )
         self.topology, self.training, self.sources = topology, training, sources
         super().__init__(
             make_model,

@@ -161,8 +161,17 @@ def load(folder: str | Path) -> Loaded:
 
 
 def programs_of(task: Task, work: Work, how: Any = "single") -> Programs:
-    """What training compiles, on an engine."""
+    """What training compiles, on an engine.
+
+    Raises:
+      ValueError: the task's training asks for what only models that translate have.
+    """
     training = task.training
+    if training.vocabulary_chunk is not None:
+        raise ValueError(
+            f"vocabulary_chunk is {training.vocabulary_chunk}, which is for models that translate; "
+            f"None would fit the task {task.kind}"
+        )
     return programs_on(
         how,
         work.make_model,

@@ -40,20 +40,25 @@ def smoothed_cross_entropy(
 
     Source: Szegedy et al. 2016, section 7; Vaswani et al. 2017, section 5.4.
     """
-    if logits.shape[:-1] != labels.shape or labels.shape != weights.shape:
-        raise ValueError(
-            f"smoothed_cross_entropy: logits {logits.shape}, labels {labels.shape} and weights "
-            f"{weights.shape} must agree but for the logits' last axis"
-        )
-    if not 0 <= smoothing < 1:
-        raise ValueError(f"smoothing is {smoothing}; it must be at least 0 and less than 1")
+    check_targets("smoothed_cross_entropy", "logits", logits.shape, labels, weights, smoothing)
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     normalizer = jax.nn.logsumexp(logits, -1)
     tokens = jax.lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)
     is_label = tokens == labels[..., None]
     chosen = jnp.where(is_label, logits, 0).sum(-1)
+    return summed(normalizer, chosen, logits.mean(-1), weights, smoothing)
+
+
+def summed(
+    normalizer: Float[Array, "*B"],
+    chosen: Float[Array, "*B"],
+    mean: Float[Array, "*B"],
+    weights: Float[Array, "*B"],
+    smoothing: float,
+) -> Loss:
+    """The loss from each position's log Σ exp, its label's logit and the mean of its logits."""
     nll = normalizer - chosen
-    smooth = normalizer - logits.mean(-1)
+    smooth = normalizer - mean
     seen = weights != 0
     loss = (1 - smoothing) * nll + smoothing * smooth
     return Loss(
@@ -61,3 +66,21 @@ def smoothed_cross_entropy(
         jnp.where(seen, nll * weights, 0).sum(),
         weights.sum(),
     )
+
+
+def check_targets(
+    what: str,
+    name: str,
+    shape: tuple[int, ...],
+    labels: Array,
+    weights: Array,
+    smoothing: float,
+) -> None:
+    """Refuses labels and weights that are not one for each row, and ε out of range."""
+    if shape[:-1] != labels.shape or labels.shape != weights.shape:
+        raise ValueError(
+            f"{what}: {name} {shape}, labels {labels.shape} and weights {weights.shape} must agree "
+            f"but for the {name}' last axis"
+        )
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"smoothing is {smoothing}; it must be at least 0 and less than 1")

@@ -1,10 +1,12 @@
 """What training lowers: from a model and a batch to what the batch costs."""
 
+from functools import partial
 from typing import Any, Protocol
 
 from jaxtyping import Array
 
 from attention_jax.data.batches import Batch
+from attention_jax.training.chunked_loss import Head, chunked_cross_entropy
 from attention_jax.training.loss import smoothed_cross_entropy
 
 
@@ -56,6 +58,43 @@ def penalised(
     return (sums, *seen) if seen else sums
 
 
-def objective_of(config: Any) -> Objective:
-    """What a model of this config is trained on, of those that translate."""
-    return penalised if getattr(config, "halting", "none") != "none" else translation
+def in_chunks(
+    model: Any,
+    batch: Batch,
+    *,
+    chunk: int,
+    rng: Array | None = None,
+    smoothing: float = 0.0,
+    **call: Any,
+) -> Any:
+    """`translation`, with the logits of `chunk` tokens at a time and never of all.
+
+    The model has `head`, which tells what logits are made of, and its call takes `finish`.
+    """
+
+    def cost(x: Array) -> Any:
+        targets = batch.target_out, batch.weights
+        head = Head(*model.head(x))
+        return chunked_cross_entropy(head, *targets, chunk=chunk, smoothing=smoothing)
+
+    return model(batch.source, batch.target_in, rng=rng, finish=cost, **call)
+
+
+def objective_of(config: Any, chunk: int | None = None) -> Objective:
+    """What a model of this config is trained on, of those that translate.
+
+    Args:
+      config: the model's.
+      chunk: tokens whose logits are held at once; None holds all.
+
+    Raises:
+      ValueError: this kind of model cannot be asked for some of its logits.
+    """
+    if chunk is None:
+        return penalised if getattr(config, "halting", "none") != "none" else translation
+    if config.kind != "transformer":
+        raise ValueError(
+            f"vocabulary_chunk is {chunk}, which is for the kind transformer; None would fit "
+            f"{config.kind}"
+        )
+    return partial(in_chunks, chunk=chunk)

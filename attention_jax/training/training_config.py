@@ -39,6 +39,8 @@ class TrainingConfig:
     """generator of dropout: the fastest, or the one that is the same on every device"""
     compute: Literal["float32", "bfloat16"] = "float32"
     """what the model computes in; parameters, loss and optimizer stay float32"""
+    vocabulary_chunk: int | None = None
+    """tokens whose logits the loss holds at once, which saves memory; None: all of them"""
     embeddings: Path | None = None
     """a file of word vectors that the embeddings of a new run start from; None: from chance"""
 
@@ -56,6 +58,10 @@ class TrainingConfig:
             raise ValueError(f"smoothing is {self.smoothing}; it must be in [0, 1)")
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience is {self.patience}; at least 1, or None, would fit")
+        if self.vocabulary_chunk is not None and self.vocabulary_chunk < 1:
+            raise ValueError(
+                f"vocabulary_chunk is {self.vocabulary_chunk}; at least 1, or None, would fit"
+            )
         if self.skip_limit < 0:
             raise ValueError(f"skip_limit is {self.skip_limit}; 0 or more would fit")
         if not 0 < self.grace < math.inf:
