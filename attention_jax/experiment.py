@@ -234,8 +234,8 @@ def programs_of(
         check_heads(how, [*counts, model.key_value_heads or model.heads])
         if training.vocabulary_chunk is not None and how.data != how.size:
             raise ValueError(
-                f"vocabulary_chunk is {training.vocabulary_chunk}, which is for models that are not "
-                f"cut; mesh {how} cuts this one: None, or axes of data alone, would fit"
+                f"vocabulary_chunk is {training.vocabulary_chunk}, which is for whole models; mesh "
+                f"{how} cuts this one: None, or an axis of data alone, would fit"
             )
     steps = training.steps if training.optimizer.schedule == "cosine" else 0
     settings = training.smoothing, training.rng, training.compute, training.vocabulary_chunk

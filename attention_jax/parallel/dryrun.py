@@ -49,8 +49,8 @@ class DryRun(MeshPrograms):
     ):
         if training.vocabulary_chunk is not None:
             raise ValueError(
-                f"vocabulary_chunk is {training.vocabulary_chunk}; plans are of steps that hold all "
-                "logits: None would fit"
+                f"vocabulary_chunk is {training.vocabulary_chunk}; plans are of steps that hold "
+                "all logits: None would fit"
             )
         self.topology, self.training, self.sources = topology, training, sources
         super().__init__(

@@ -1,6 +1,8 @@
 """The loss by chunks of the vocabulary against the whole one, and against plain float64."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +10,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from attention_jax.comparison import populations
 from attention_jax.data.batches import Batch
+from attention_jax.experiment import Experiment, programs_of
 from attention_jax.models.kinds import KINDS
 from attention_jax.models.transformer import Transformer, TransformerConfig
 from attention_jax.parallel.layout import Layout
 from attention_jax.parallel.mesh import MeshPrograms
+from attention_jax.tasks import run
 from attention_jax.training.chunked_loss import Head, chunked_cross_entropy
 from attention_jax.training.loss import smoothed_cross_entropy
 from attention_jax.training.objective import in_chunks, objective_of, translation
@@ -171,7 +176,8 @@ def test_rows_over_devices_give_the_step_of_one():
         return Transformer(CONFIG, rngs=rngs)
 
     found = []
-    for kind, more in ((Programs, {}), (MeshPrograms, {"layout": Layout(data=4)})):
+    layout = {"layout": Layout(data=2), "devices": jax.devices()[:2]}
+    for kind, more in ((Programs, {}), (MeshPrograms, layout)):
         programs = kind(make_model, OptimizerConfig(), **settings, **more)
         found.append(programs.step(programs.start(0), BATCH)[1])
     for name in ("loss", "nll", "gradient_norm"):
@@ -183,6 +189,23 @@ def test_kinds_without_a_head_are_refused_by_name():
     for kind in KINDS.keys() - {"transformer"}:
         with pytest.raises(ValueError, match=f"vocabulary_chunk is 4.*None would fit {kind}"):
             objective_of(KINDS[kind](), 4)
+
+
+@pytest.mark.parametrize("cut", [{"model": 2}, {"fsdp": 2}, {"data": 2, "sequence": 2}])
+def test_models_that_are_cut_are_refused_by_name(cut):
+    vocabulary: Any = SimpleNamespace(size=13)
+    one = Experiment(model=CONFIG, training=TrainingConfig(vocabulary_chunk=4))
+    with pytest.raises(ValueError, match="vocabulary_chunk is 4.*cuts this one: None, or an axis"):
+        programs_of(one, vocabulary, Layout(**cut))
+
+
+def test_what_holds_all_logits_refuses_chunks_by_name():
+    training = TrainingConfig(vocabulary_chunk=4)
+    task: Any = SimpleNamespace(training=training, kind="language")
+    with pytest.raises(ValueError, match="None would fit the task language"):
+        run.programs_of(task, Any)
+    with pytest.raises(ValueError, match="members of a population hold all logits"):
+        populations.check([Experiment(training=training)])
 
 
 def test_a_config_refuses_chunks_of_nothing():
