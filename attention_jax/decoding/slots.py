@@ -20,8 +20,8 @@ from attention_jax.decoding.beam import gather_rows, repeat_rows
 from attention_jax.decoding.greedy import advance as advance_greedy
 from attention_jax.decoding.greedy import first as first_greedy
 
-SHARE = 4
-"""of so many rows one must have ended before new sources are read, as many as that at once"""
+SHARE, FEW = 4, 8
+"""a quarter of the rows, and `FEW` at least, must have ended before as many new sources are read"""
 
 
 class Slots:
@@ -46,7 +46,7 @@ class Slots:
         beams: int,
         penalty: float,
     ):
-        self.rows, self.source, self.fill = rows, source, -(-rows // SHARE)
+        self.rows, self.source, self.fill = rows, source, max(-(-rows // SHARE), min(rows, FEW))
 
         def read(model: Any, source: Int[Array, " S"]) -> Any:
             cache = model.start(source[None], length)
@@ -62,11 +62,13 @@ class Slots:
             reorder = getattr(model, "reorder", gather_rows)
             return advance_beams(model.step, search, penalty=penalty, reorder=reorder)
 
+        @jax.jit  # its shapes are asked for before it becomes a part of `put`
         def begin(params: Any, sources: Int[Array, "N S"]) -> Any:
             model = nnx.merge(graph, params)
             return jax.vmap(functools.partial(read, model))(sources)
 
-        def put(state: Any, fresh: Any, slots: Int[Array, " N"]) -> Any:
+        def put(params: Any, state: Any, sources: Any, slots: Int[Array, " N"]) -> Any:
+            fresh = begin(params, sources)
             # A slot past the last one is nobody's.
             return jax.tree.map(lambda old, new: old.at[slots].set(new, mode="drop"), state, fresh)
 
@@ -91,21 +93,21 @@ class Slots:
 
     def _made(self, params: Any) -> Any:
         begin, put, go_on = self._functions
-        reading = jax.jit(begin).lower(params, _struct(self.fill, self.source))
-        fresh = reading.out_info
+        sources = _struct(self.fill, self.source)
         state = jax.tree.map(
-            lambda one: jax.ShapeDtypeStruct((self.rows, *one.shape[1:]), one.dtype), fresh
+            lambda one: jax.ShapeDtypeStruct((self.rows, *one.shape[1:]), one.dtype),
+            jax.eval_shape(begin, params, sources),
         )
-        putting = jax.jit(put, donate_argnums=0).lower(state, fresh, _struct(self.fill))
+        putting = jax.jit(put, donate_argnums=1).lower(params, state, sources, _struct(self.fill))
         going = jax.jit(go_on, donate_argnums=1).lower(params, state, _struct())
         # Slots that hold nothing count as closed.
         empty = jax.tree.map(lambda one: np.zeros(one.shape, one.dtype), state)
         empty = empty._replace(closed=np.ones(state.closed.shape, bool))
-        return empty, *(each.compile() for each in (reading, putting, going))
+        return empty, *(each.compile() for each in (putting, going))
 
     def search(self, params: Any, sources: Sequence[Sequence[int]]) -> list[np.ndarray]:
         """The tokens found for each source, in their order."""
-        empty, begin, put, go_on = self.compiled(params)
+        empty, put, go_on = self.compiled(params)
         state: Any = jax.device_put(empty, may_alias=False)
         holds = [-1] * self.rows  # the source that a slot searches for
         found: list[Any] = [None] * len(sources)
@@ -118,7 +120,7 @@ class Slots:
                 slots = np.full(self.fill, self.rows, np.int32)
                 slots[: len(taken)] = taken
                 batch = sources[waiting : waiting + len(taken)]
-                state = put(state, begin(params, self._filled(batch)), slots)
+                state = put(params, state, self._filled(batch), slots)
                 for slot in taken:
                     holds[slot], waiting = waiting, waiting + 1
             open_rows = sum(index >= 0 for index in holds)

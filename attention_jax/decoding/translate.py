@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Literal, Protocol
 
 import jax
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Int
 
@@ -131,7 +132,7 @@ class Translator:
         # A model may write a line break; one line in is one line out.
         return [
             "" if tokens is None else " ".join(self._tokenizer.decode(tokens.tolist()).splitlines())
-            for tokens in self._found(self._encode(lines))
+            for tokens in self.search(self._encode(lines))
         ]
 
     def prepare(self, lines: Iterable[str]) -> None:
@@ -169,9 +170,21 @@ class Translator:
             )
         return sources
 
-    def _found(self, sources: list[list[int]]) -> list[Any]:
-        """The tokens of each source, nothing for an empty one."""
-        found: list[Any] = [None] * len(sources)
+    def search(self, sources: Sequence[Sequence[int]]) -> list[np.ndarray | None]:
+        """The tokens found for each source of tokens, None for an empty one.
+
+        They end with END and are filled up with PAD. A source holds its own end mark, if the model
+        is used to one.
+
+        Raises:
+          ValueError: a source has more tokens than the source side holds.
+        """
+        longest = max(map(len, sources), default=0)
+        if longest > self._source_length:
+            raise ValueError(
+                f"a source has {longest} tokens; at most {self._source_length} would fit"
+            )
+        found: list[np.ndarray | None] = [None] * len(sources)
         threads = threads_for(self._config.threads)
         for program, indices in self._plan(sources):
             # Dealt out like cards, so that each thread has as much to do, whoever is fast.
@@ -184,7 +197,7 @@ class Translator:
                         found[index] = row
         return found
 
-    def _plan(self, sources: list[list[int]]) -> list[tuple[Slots, list[int]]]:
+    def _plan(self, sources: Sequence[Sequence[int]]) -> list[tuple[Slots, list[int]]]:
         """Which sources go through which programs, the longest first; all programs are ready."""
         config = self._config
         filled = [index for index, ids in enumerate(sources) if ids]

@@ -14,10 +14,9 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -30,13 +29,14 @@ from experiments.benchmarks.shapes import DECODING, DECODING_LENGTH
 MODULE = "experiments.benchmarks.decoding"
 THEIRS = ("hugging face", "ctranslate2 float32", "ctranslate2 int8")
 OURS: dict[str, dict[str, Any]] = {
-    "attention_jax": {"parts": 1},
-    "attention_jax halves": {"parts": 2},
+    "attention_jax": {},
+    "attention_jax one thread": {"threads": 1},
+    "attention_jax int8": {"weights": "int8"},
 }
-"""what `decoder` is called with; parts of a batch are decoded in threads of their own"""
+"""fields of the decoding config; by itself a thread for each core takes its share of the rows"""
 CONTENDERS = dict.fromkeys(THEIRS, "torch") | dict.fromkeys(OURS, "jax")
 PEERS = ("hugging face",)
-ROUNDED = ("ctranslate2 int8",)
+ROUNDED = ("ctranslate2 int8", "attention_jax int8")
 """contenders whose tokens need not be those of the others"""
 FOLDER = "BENCH_MARIAN"
 """the variable by which the peers' process is told where the model is"""
@@ -56,29 +56,26 @@ def prepare(contender: str, case: dict) -> Prepared:
     return ctranslate(os.environ[FOLDER], source, case["beams"], contender.split()[1])
 
 
-def decoder(source: list, beams: int, *, parts: int) -> Prepared:
+def decoder(source: list, beams: int, **fields: Any) -> Prepared:
     """The decoding of this package."""
     import jax
-    import numpy as np
     from flax import nnx
 
-    from attention_jax.decoding.translate import DecodingConfig, searcher
+    from attention_jax.decoding.translate import DecodingConfig, Translator, threads_for
 
     graph, params = nnx.split(built(), nnx.Param)
-    rows = -(-len(source) // parts)
     # The last position can hold nothing but the end: it stands behind those that count.
-    config = DecodingConfig(beams=beams, max_length=DECODING_LENGTH + 1, rows=rows)
-    search = searcher(graph, config)
-    batches = [np.asarray(source[at : at + rows], np.int32) for at in range(0, len(source), rows)]
-    pool = ThreadPoolExecutor(parts)
-
-    def one(batch):
-        return np.asarray(search(params, batch))
+    sizes = {"beams": beams, "max_length": DECODING_LENGTH + 1, "rows": len(source)}
+    config = DecodingConfig(**sizes, **fields)
+    # Tokens go in and come out: no text, so no tokenizer.
+    translator = Translator(graph, params, cast(Any, None), config, DECODING_LENGTH)
 
     def call() -> list:
-        return np.concatenate(list(pool.map(one, batches)))[:, :DECODING_LENGTH].tolist()
+        found = (tokens for tokens in translator.search(source) if tokens is not None)
+        return [tokens[:DECODING_LENGTH].tolist() for tokens in found]
 
-    return Prepared(call, weighed, f"jax {jax.__version__}, {parts} at a time")
+    threads = threads_for(config.threads)
+    return Prepared(call, weighed, f"jax {jax.__version__}, {config.weights}, threads: {threads}")
 
 
 def weighed(tokens: list[list[int]]) -> list[float]:
@@ -116,8 +113,6 @@ def entries(who: Sequence[Contender], rows: int, beams: int, folder: Path) -> li
             if not folder.exists():
                 write(folder)
             one = replace(one, variables=((FOLDER, str(folder)),))
-        elif rows < OURS[one.asked]["parts"]:
-            continue
         tolerance = 0.0 if beams == 1 and one.asked not in ROUNDED else None
         found.append(Entry(MODULE, one, case, f"{how}, rows: {rows}", tolerance))
     return found

@@ -59,6 +59,12 @@ def in_one_batch(graph, params, sources, beams):
     return np.asarray(search(params, whole))
 
 
+@pytest.fixture(autouse=True)
+def small_batches_too(monkeypatch):
+    """So that four rows are filled one by one."""
+    monkeypatch.setattr("attention_jax.decoding.slots.FEW", 1)
+
+
 @pytest.mark.parametrize("beams", [1, 3])
 @pytest.mark.parametrize("name", MODELS)
 def test_each_source_gets_what_a_batch_gives_it(name, beams):
@@ -78,7 +84,7 @@ def test_a_row_that_ends_makes_room_at_once(monkeypatch):
     graph, params, sources = made("transformer")
     lengths = (in_one_batch(graph, params, sources, 1) != 0).sum(1)
     slots = Slots(graph, rows=4, source=WIDTH, length=LENGTH, beams=1, penalty=0.6)
-    empty, begin, put, go_on = slots.compiled(params)
+    empty, put, go_on = slots.compiled(params)
     steps = []
 
     def counted(params, state, wanted):
@@ -87,7 +93,7 @@ def test_a_row_that_ends_makes_room_at_once(monkeypatch):
         steps.append(int(np.max(np.asarray(after.position) - before)))
         return after
 
-    monkeypatch.setattr(slots, "compiled", lambda _: (empty, begin, put, counted))
+    monkeypatch.setattr(slots, "compiled", lambda _: (empty, put, counted))
     slots.search(params, sources)
     batches = sum(lengths[at : at + 4].max() for at in range(0, len(lengths), 4))
     assert sum(steps) < batches
