@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from attention_jax.data.tokens import END, PAD, START
 from attention_jax.decoding.greedy import IMPOSSIBLE, Step, allowed, check_sizes, known
+from attention_jax.decoding.likeliest import largest
 
 Reorder = Callable[[Any, Int[Array, " N"]], Any]
 Widen = Callable[[Any, int], Any]
@@ -204,7 +205,7 @@ def _continuations(
     rows, beams = live_scores.shape
     width = min(2 * beams, logits.shape[-1])
     # Sorting each beam's logits first and normalising the few that are left spares a pass over V.
-    tops, tokens = jax.lax.top_k(allowed(logits, final), width)
+    tops, tokens = largest(allowed(logits, final), width)
     totals = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
     scores = live_scores[:, :, None] + (tops - totals).reshape(rows, beams, width)
     scores, flat = jax.lax.top_k(scores.reshape(rows, beams * width), 2 * beams)

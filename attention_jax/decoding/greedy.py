@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from attention_jax.data.tokens import END, PAD, START
+from attention_jax.decoding.likeliest import likeliest
 
 # (cache, tokens [N]) -> (logits [N, V] of the tokens that follow, the cache grown by one position).
 # A cache is any pytree: arrays lead with the N rows, scalars (a position) are shared by all rows.
@@ -76,16 +77,6 @@ def advance(step: Step, loop: Loop) -> Loop:
     tokens = jax.lax.dynamic_update_index_in_dim(loop.tokens, chosen, loop.position, axis=1)
     tokens = jnp.where(loop.closed[:, None], loop.tokens, tokens)
     return Loop(loop.position + 1, tokens, chosen, loop.closed | (chosen == END), cache)
-
-
-def likeliest(logits: Float[Array, "N V"]) -> Int[Array, " N"]:
-    """The token with the largest logit of each row, the lower one of equals; as `argmax` gives it.
-
-    Two plain reductions: XLA's CPU compiler makes of `argmax` one that takes 15 times as long.
-    """
-    ids = jax.lax.broadcasted_iota(jnp.int32, logits.shape, 1)
-    peak = logits.max(-1, keepdims=True)
-    return jnp.where(logits == peak, ids, logits.shape[1]).min(-1)
 
 
 def known(logits: Float[Array, "N V"], rows: int) -> Float[Array, "N V"]:

@@ -19,6 +19,7 @@ from attention_jax.functional import attend, scaled_dot
 from attention_jax.functional.layers import dropout
 from attention_jax.functional.masks import Causal, Mask, Segments, Window
 from attention_jax.functional.positions import learned, sinusoidal
+from attention_jax.functional.recall import recall
 from attention_jax.functional.scores import Score
 from attention_jax.models.decoder_only_config import PRESETS, DecoderOnlyConfig
 from attention_jax.models.decoder_only_layers import SPREAD, DecoderOnlyLayer, Past, normalisation
@@ -165,7 +166,9 @@ class DecoderOnly(nnx.Module):
 
     def _continue(self, cache: Cache, tokens) -> tuple[Float[Array, "B T D"], Cache]:
         """The next tokens through all layers, and the cache with them."""
-        one, position, room = Pass(), cache.position, cache.keys[0].shape[1]
+        position, room = cache.position, cache.keys[0].shape[1]
+        # One query at a time takes its past as it is; a whole source is read as any other.
+        one = Pass(attend=recall) if tokens.shape[1] == 1 else Pass()
         positions, mask = self._stand(tokens.shape[1], cache.padding, position, room)
         x = self._enter(tokens, positions, room, one)
         keys, values = [], []
