@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 PIECE = 32
-"""tokens of which the largest is looked at first"""
+"""tokens of which the largest is looked at first; up to twice as many, if that divides the row"""
 
 
 def likeliest(logits: Float[Array, "N V"]) -> Int[Array, " N"]:
@@ -28,13 +28,15 @@ def largest(
     gone through once, for the peaks.
     """
     rows, length = logits.shape
-    pieces = -(-length // PIECE)
+    # A row that must be filled up is copied.
+    piece = next((size for size in range(PIECE, 2 * PIECE) if length % size == 0), PIECE)
+    pieces = -(-length // piece)
     if pieces < 4 * count:
         return jax.lax.top_k(logits, count)
-    filled = jnp.pad(logits, ((0, 0), (0, pieces * PIECE - length)), constant_values=-jnp.inf)
-    by_piece = filled.reshape(rows, pieces, PIECE)
+    filled = jnp.pad(logits, ((0, 0), (0, pieces * piece - length)), constant_values=-jnp.inf)
+    by_piece = filled.reshape(rows, pieces, piece)
     _, chosen = jax.lax.top_k(by_piece.max(-1), count)
     chosen = jnp.sort(chosen, axis=-1)  # so that of equals the lower token comes first
     few = jnp.take_along_axis(by_piece, chosen[:, :, None], axis=1)
-    found, at = jax.lax.top_k(few.reshape(rows, count * PIECE), count)
-    return found, jnp.take_along_axis(chosen, at // PIECE, axis=1) * PIECE + at % PIECE
+    found, at = jax.lax.top_k(few.reshape(rows, count * piece), count)
+    return found, jnp.take_along_axis(chosen, at // piece, axis=1) * piece + at % piece

@@ -23,7 +23,7 @@ from attention_jax.decoding.slots import Slots, slots
 
 BUCKETS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 """tokens that sources are filled up to, each at most half as much again as the one before"""
-WORTH = 4
+WORTH = 16
 """batches that a program for shorter sources must serve, to be worth its compilation"""
 MOST_THREADS = 8
 """unless asked for more: each holds a state of its own"""

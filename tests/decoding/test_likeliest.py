@@ -21,7 +21,7 @@ def drawn(kind, rows, length):
 
 
 @pytest.mark.parametrize("kind", ["any", "equal", "flat"])
-@pytest.mark.parametrize("length", [1, 17, 999, 40 * PIECE, 40 * PIECE + 5])
+@pytest.mark.parametrize("length", [1, 17, 999, 40 * PIECE, 40 * PIECE + 5, 2000])
 def test_are_those_of_top_k_in_its_order(kind, length):
     logits = drawn(kind, 5, length)
     for count in {1, min(length, 7)}:

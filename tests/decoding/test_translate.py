@@ -146,9 +146,9 @@ def test_threads_deal_lines_out_and_put_them_back_in_order(threads):
 
 
 def test_buckets_that_are_worth_a_program():
-    lengths = [*[30] * 3, *[17] * 40, *[9] * 2, *[5] * 41]
-    assert by_bucket(lengths, longest=40, rows=10) == [(32, 3), (24, 42), (8, 41)]
-    assert by_bucket(lengths, longest=40, rows=20) == [(32, 86)]
+    lengths = [*[30] * 3, *[17] * 160, *[9] * 2, *[5] * 161]
+    assert by_bucket(lengths, longest=40, rows=10) == [(32, 3), (24, 162), (8, 161)]
+    assert by_bucket(lengths, longest=40, rows=20) == [(32, 326)]
     assert by_bucket([40, 40], longest=40, rows=1) == [(40, 2)]
     assert by_bucket([3], longest=5, rows=1) == [(5, 1)]
     assert by_bucket([], longest=5, rows=1) == []
@@ -156,7 +156,7 @@ def test_buckets_that_are_worth_a_program():
 
 def test_lines_of_several_lengths_come_back_in_order():
     translate = translator(source_length=40, rows=1, max_length=40).translate
-    lines = ["abcdefgh" * 3, *["ab"] * 4, "c" * 20, *["d"] * 4, *["e" * 9] * 5]
+    lines = ["abcdefgh" * 3, *["ab"] * 16, "c" * 20, *["d"] * 9, *["e" * 9] * 5]
     moved = ["".join(chr(ord(letter) + 1) for letter in line) for line in lines]
     moved = [line.replace("i", "") for line in moved]  # the letter after h is a line break
     found = translate(lines)
