@@ -29,6 +29,10 @@ CONFIGS = {
     "t5 and pre": replace(TRANSFORMER, positions="t5", norm="pre"),
     "unequal heads": replace(TRANSFORMER, head_size=4, encoder_heads=(2, 4)),
 }
+KINDS = [
+    pytest.param(DECODER, id="decoder"),
+    pytest.param(TRANSFORMER, id="transformer", marks=pytest.mark.slow),
+]
 SOURCE = np.array([[5, 6, 7, 8, 2], [9, 4, 2, 0, 0]], np.int32)
 TARGET = np.array([[1, 11, 12, 13], [1, 14, 15, 3]], np.int32)
 
@@ -93,7 +97,7 @@ def test_what_is_made_again_needs_no_memory():
     assert taken["products"] < 0.7 * taken["nothing"], taken
 
 
-@pytest.mark.parametrize("config", [DECODER, TRANSFORMER], ids=["decoder", "transformer"])
+@pytest.mark.parametrize("config", KINDS)
 def test_a_scanned_program_does_not_grow_with_depth(config):
     names = [name for name in vars(config) if name.endswith("layers")]
 
@@ -116,7 +120,7 @@ def test_neighbours_of_other_sizes_stay_apart():
     assert products[0] < products[1] < products[2]
 
 
-@pytest.mark.parametrize("config", [DECODER, TRANSFORMER], ids=["decoder", "transformer"])
+@pytest.mark.parametrize("config", KINDS)
 def test_looking_sees_every_layer(config):
     model, seen = make(replace(config, scan=True, remat="everything")), []
     graph, params = split(model)
