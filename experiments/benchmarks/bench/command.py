@@ -104,6 +104,8 @@ def run(
     cores = here()[: options.cores]
     if not 1 <= options.cores <= len(here()):
         raise SystemExit(f"--cores is {options.cores}; 1 to {len(here())} would fit")
+    if options.against and not options.against.exists():
+        raise SystemExit(f"--against has {options.against}, which is not there")
     compared = options.against or (options.out if options.out and options.out.exists() else None)
     before = earlier.read(compared) if compared else []
     variables = _variables(options.warm)

@@ -36,6 +36,8 @@ def test_what_does_not_fit_is_refused(words, message):
         command.contenders(options(*words), KINDS)
     with pytest.raises(SystemExit, match="--cores is 9999; 1 to"):
         command.run([], options("--cores", "9999"), peers=[])
+    with pytest.raises(SystemExit, match="--against has no.jsonl, which is not there"):
+        command.run([], options("--against", "no.jsonl"), peers=[])
 
 
 def test_figures_are_kept_and_held_against_those_of_an_earlier_run(tmp_path, capsys):
