@@ -40,7 +40,7 @@ def pairs(vocabulary: int, rows: int, length: int) -> dict[str, list[list[int]]]
 
 
 def ragged(batch: int, length: int) -> list[int]:
-    """How many tokens each row has when they are padded: from half to all, or three quarters."""
+    """How many tokens padded rows have: all down to somewhat over half; three quarters of one row."""
     if batch == 1:
         return [length * 3 // 4]
     return [length - length * row // (2 * batch) for row in range(batch)]
