@@ -4,7 +4,8 @@ Command: python experiments/benchmarks/cost.py [--picture docs/cost.png] [--out 
 
 `attention_jax.attend`, float32, 64 features: T from 128 to 131,072 with one head (forward and
 backward to 32,768), batch 1 to 256 (T = 256, 8 heads), 1 to 64 heads (T = 1,024). Exponents are
-least squares over logarithms of the upper half of the sizes. A cliff is a time for each unit of
+least squares over logarithms of the upper half of the sizes, as far down as the backend of the
+largest one serves. A cliff is a time for each unit of
 work that differs from that of the neighbouring size by more than 1.5, unless one of the two takes
 less than a millisecond: there a call by itself counts, and it is named overhead.
 """
@@ -66,8 +67,12 @@ def growths(records: Sequence[Record]) -> list[dict[str, Any]]:
         sizes, ms = [one["case"][sweep] for one in some], [one["ms"] for one in some]
         if len(sizes) < 3:
             continue
-        upper = upper_half(sizes)
-        top = some[-len(upper) :]
+        # Another backend has another theory: only sizes that the largest one's served.
+        half, last = upper_half(sizes), some[-1].get("label")
+        top = [one for one in some[-len(half) :] if one.get("label") == last]
+        upper = [one["case"][sweep] for one in top]
+        if len(top) < 2:
+            continue
         memory = [one["peak_mib"] for one in top]
         known = all(memory) and min(memory) > 0
         found.append({

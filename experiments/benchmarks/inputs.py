@@ -40,7 +40,7 @@ def pairs(vocabulary: int, rows: int, length: int) -> dict[str, list[list[int]]]
 
 
 def ragged(batch: int, length: int) -> list[int]:
-    """How many tokens padded rows have: all down to somewhat over half; three quarters of one row."""
+    """How many tokens padded rows have: all down to over half; of one row three quarters."""
     if batch == 1:
         return [length * 3 // 4]
     return [length - length * row // (2 * batch) for row in range(batch)]

@@ -60,6 +60,10 @@ def test_growths_of_sweeps():
     assert other["both"] and other["time"] == pytest.approx(3) and other["memory"] is None
     assert [jump.ratio for jump in other["jumps"]] == pytest.approx([2.0] * 3)
     assert not cost.growths(records(2.0, sizes=(1, 2)))
+    # Another backend below: its sizes are not fitted.
+    mixed = [*records(1.0, sizes=(128, 256, 512), label="a"), *records(2.0, sizes=(1_024, 2_048))]
+    (found,) = cost.growths([*mixed, *records(2.0, sizes=(4_096,))])
+    assert found["sizes"] == [1_024, 2_048, 4_096] and found["time"] == pytest.approx(2)
 
 
 def test_growths_in_words_and_as_a_picture(tmp_path):
