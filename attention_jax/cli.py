@@ -169,7 +169,8 @@ def _train(words: list[str]) -> None:
           run: the run's folder: new, empty, or that of a run to go on with
           experiment: what to run
           quiet: show nothing while training
-          warm: keep freed memory for the next step (glibc); 1.2 to 2 times faster on CPUs
+          warm: start anew with glibc told to keep freed memory for the next step: 1.2 to 2 times
+            faster on CPUs where steps are large; the most memory ever needed stays with the run
           mesh: the devices that train: auto, single, replicate (pmap), or axes of a mesh with their
             devices, of data, fsdp, model and sequence, such as data=4,model=2
           distributed: be one of several processes that SLURM, Open MPI, Kubernetes or a Cloud TPU

@@ -8,6 +8,7 @@ from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
+from attention_jax.functional.narrow import narrow_product
 from attention_jax.functional.quantized import Quantized, matched, product
 
 PRODUCT = "product"
@@ -46,7 +47,12 @@ def dense(
 
 def _by_rows(x, kernel):
     rows = x.reshape(-1, x.shape[-1])
-    return (rows @ kernel).reshape(*x.shape[:-1], kernel.shape[1])
+    multiply = narrow_product if _narrow(x, kernel) else jnp.matmul
+    return multiply(rows, kernel).reshape(*x.shape[:-1], kernel.shape[1])
+
+
+def _narrow(x, kernel):
+    return x.dtype == kernel.dtype == jnp.bfloat16
 
 
 def matches(
@@ -74,8 +80,9 @@ def _matches(x, table):
 
 
 def _matches_by_rows(x, table):
-    rows = _matches(x.reshape(-1, x.shape[-1]), table)
-    return rows.reshape(*x.shape[:-1], table.shape[0])
+    rows = x.reshape(-1, x.shape[-1])
+    found = narrow_product(rows, table.T) if _narrow(x, table) else _matches(rows, table)
+    return found.reshape(*x.shape[:-1], table.shape[0])
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))

@@ -51,6 +51,41 @@ def test_dropout_keeps_the_mean_and_drops_the_rate():
     np.testing.assert_allclose(output[output != 0], 256 / 179, rtol=1e-6)
 
 
+# Of 4.5 standard deviations a test of true chance fails once in 150,000 runs; the seeds are fixed.
+BOUND = 4.5
+
+
+def kept(rng, rate, shape=(64, 32, 64)):
+    return np.asarray(dropout(jnp.ones(shape), rate, rng)) != 0
+
+
+@pytest.mark.parametrize("impl", ["rbg", "threefry2x32"])
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_dropout_keeps_as_many_as_chance_in_every_row_and_feature(impl, rate):
+    mask, p = kept(jax.random.key(3, impl=impl), rate), 1 - round(rate * 256) / 256
+    deviation = (p * (1 - p)) ** 0.5
+    assert abs(mask.mean() - p) < BOUND * deviation / mask.size**0.5
+    for axes in ((1, 2), (0, 2), (0, 1)):  # the share kept of each row, position and feature
+        counted = np.prod([mask.shape[axis] for axis in axes])
+        standard = (mask.mean(axes) - p) / (deviation / counted**0.5)
+        assert np.abs(standard).max() < BOUND
+        # Σ z² of n independent ones has mean n and variance 2n.
+        assert abs((standard**2).sum() - standard.size) < BOUND * (2 * standard.size) ** 0.5
+
+
+@pytest.mark.parametrize("impl", ["rbg", "threefry2x32"])
+def test_dropout_of_places_steps_and_neighbours_is_independent(impl):
+    run = jax.random.key(5, impl=impl)
+    steps = [jax.random.fold_in(run, step) for step in range(2)]
+    places = [jax.random.split(step, 3) for step in steps]
+    masks = [kept(place, 0.25) for step in places for place in step]
+    one = masks[0].ravel()
+    pairs = [(a.ravel(), b.ravel()) for i, a in enumerate(masks) for b in masks[:i]]
+    pairs += [(one[:-lag], one[lag:]) for lag in (1, 2, 3, 4, 8, 16, 64, 2048)]
+    for a, b in pairs:
+        assert abs(np.corrcoef(a, b)[0, 1]) < BOUND / a.size**0.5
+
+
 def test_dropout_without_rng_or_rate_changes_nothing():
     x = jnp.asarray(DRAW(size=(3, 4)))
     assert dropout(x, 0.5, None) is x

@@ -52,6 +52,20 @@ def programs():
     return start, make_train_step(graph, OPTIMIZER, smoothing=0.1), make_eval_step(graph)
 
 
+def test_a_bfloat16_step_keeps_all_that_lasts_in_float32():
+    graph, _ = split(nnx.eval_shape(lambda: make_model(nnx.Rngs(0))))
+    states = {}
+    for compute in ("float32", "bfloat16"):
+        step = train_step(graph, OPTIMIZER, smoothing=0.1, rng="rbg", compute=compute)
+        state = initial_state(make_model, OPTIMIZER, 0)
+        states[compute] = jax.eval_shape(step, state, copying())
+        text = str(jax.make_jaxpr(step)(state, copying()))
+        assert ("bf16[" in text) == (compute == "bfloat16")
+    assert states["bfloat16"] == states["float32"]
+    floats = {x.dtype for x in jax.tree.leaves(states["bfloat16"]) if x.dtype.kind == "f"}
+    assert floats == {np.dtype("float32")}
+
+
 def test_training_lowers_the_loss(programs):
     start, train, evaluate = programs
     batch, state = copying(), start(0)
