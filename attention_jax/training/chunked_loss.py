@@ -59,10 +59,9 @@ def chunked_cross_entropy(
     if chunk < 1:
         raise ValueError(f"chunk is {chunk}; at least 1 token would fit")
     bias = jnp.zeros(table.shape[:1], _wide(rows)) if bias is None else bias
-    found = _statistics(
-        min(chunk, table.shape[0]), rows.reshape(-1, rows.shape[-1]), table, bias, labels.ravel()
-    )
-    return summed(*found, weights.ravel(), smoothing)
+    size, flat = min(chunk, table.shape[0]), rows.reshape(-1, rows.shape[-1])
+    normalizer, chosen, mean = _statistics(size, flat, table, bias, labels.ravel())
+    return summed(normalizer, chosen, mean, weights.ravel(), smoothing)
 
 
 # Positions are N, the tokens of a chunk C.
