@@ -9,7 +9,7 @@ Large-Vocabulary Language Models", section 4 (forward and backward by blocks of 
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +60,8 @@ def chunked_cross_entropy(
         raise ValueError(f"chunk is {chunk}; at least 1 token would fit")
     bias = jnp.zeros(table.shape[:1], _wide(rows)) if bias is None else bias
     size, flat = min(chunk, table.shape[0]), rows.reshape(-1, rows.shape[-1])
-    normalizer, chosen, mean = _statistics(size, flat, table, bias, labels.ravel())
+    found: Any = _statistics(size, flat, table, bias, labels.ravel())
+    normalizer, chosen, mean = found
     return summed(normalizer, chosen, mean, weights.ravel(), smoothing)
 
 
@@ -86,7 +87,7 @@ def _statistics(chunk, rows, table, bias, labels):
 
 
 def _forward(chunk, rows, table, bias, labels):
-    found = _statistics(chunk, rows, table, bias, labels)
+    found: Any = _statistics(chunk, rows, table, bias, labels)
     return found, (rows, table, bias, labels, found[0])
 
 
