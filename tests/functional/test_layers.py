@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from attention_jax.functional.layers import dense, dropout, layer_norm
+from attention_jax.functional.layers import dense, dropout, layer_norm, matches
 
 DRAW = np.random.default_rng(0).normal
 
@@ -96,3 +96,20 @@ def test_dropout_without_rng_or_rate_changes_nothing():
 def test_dropout_refuses_other_rates(rate):
     with pytest.raises(ValueError, match=f"rate is {rate}"):
         dropout(jnp.ones((2, 2)), rate, jax.random.key(0))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_matches_are_products_with_a_table_turned(dtype):
+    x, table = (jnp.asarray(DRAW(size=size), dtype) for size in ((2, 3, 4), (5, 4)))
+    wanted = np.asarray(x, np.float64) @ np.asarray(table, np.float64).T
+    tolerance = 1e-5 if dtype == jnp.float32 else 2e-2
+    found = matches(x, table)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(np.asarray(found, np.float64), wanted, atol=tolerance * 4)
+    one = np.asarray(matches(x[0, 0], table), np.float64)
+    np.testing.assert_allclose(one, wanted[0, 0], atol=tolerance * 4)
+
+
+def test_matches_names_both_shapes():
+    with pytest.raises(ValueError, match=r"\(2, 3\).*\(5, 4\)"):
+        matches(jnp.ones((2, 3)), jnp.ones((5, 4)))
