@@ -27,7 +27,7 @@ def surroundings(variables: Mapping[str, str], cores: Sequence[int], clock: str)
     chosen = {name: value for name, value in variables.items() if name.startswith("MALLOC_")}
     return {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]]),
+        "command": shlex.join(map(_named, [sys.executable, *sys.orig_argv[1:]])),
         "commit": commit(),
         "device": processor(),
         "cores": list(cores),
@@ -57,3 +57,8 @@ def commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
+
+
+def _named(word: str) -> str:
+    """A word of the command; of a path from the root its name: where things lie is nobody's."""
+    return Path(word).name if word.startswith("/") else word
