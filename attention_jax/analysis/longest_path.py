@@ -33,6 +33,7 @@ MOVES: dict[str, Callable[..., Any]] = {
     "broadcast_in_dim": lambda x, s: np.broadcast_to(_spread(x, s), s["shape"]),
     "concatenate": lambda *x, s: np.concatenate(x, s["dimension"]),
     "copy": lambda x, s: x,
+    "name": lambda x, s: x,
     "reshape": lambda x, s: np.reshape(x, s["new_sizes"]),
     "rev": lambda x, s: np.flip(x, s["dimensions"]),
     "slice": lambda x, s: x[

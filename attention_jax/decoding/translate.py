@@ -54,7 +54,7 @@ class DecodingConfig:
         refuses it, "truncate" drops the tokens that do not fit.
       threads: each decodes its share of the rows; None for one a core on CPUs, else one.
       weights: "int8" rounds the matrices to eight bits, each output of them with its own scale: on
-        CPUs faster, and a little less exact (experiments/README.md says by how much).
+        CPUs faster, and a little less exact (experiments/benchmarks/README.md says by how much).
     """
 
     beams: int = 1
