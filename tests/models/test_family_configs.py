@@ -19,7 +19,8 @@ def impossible(config):
     """(field, value) that no model can have, for each field that has such."""
     for name, hint in get_type_hints(type(config)).items():
         inner = {hint} if get_origin(hint) in (None, Literal) else set(get_args(hint))
-        if Literal in {get_origin(one) for one in (hint, *get_args(hint))}:
+        words = {get_origin(one) for one in (hint, *get_args(hint))}
+        if Literal in words and tuple not in words:
             yield name, "nonsense"
         elif name == "padding":  # a token, or -1 where none is
             yield from ((name, value) for value in (-2, config.vocabulary))
