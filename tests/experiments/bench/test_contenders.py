@@ -58,7 +58,7 @@ def test_the_headline_has_peers_in_jax_without_torch(capsys):
     options.add_argument("--rows", type=int, default=2)
     groups = list(headline.groups(options.parse_args(words)))
     names = [{entry.contender.name for entry in group} for group in groups]
-    ours = {"attention_jax", "attention_jax bfloat16", "attention_jax halves"}
+    ours = set(decoding.OURS)
     assert names[:2] == [{"attention_jax", "jax.nn", "flax"}] * 2
     assert names[2] == {"attention_jax", "attention_jax bfloat16", "flax"}
     assert all(some <= ours for some in names[3:]) and len(names) == 5
